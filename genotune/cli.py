@@ -1,0 +1,151 @@
+"""The command line: parses, calls one function, and turns what came of it into an exit code.
+
+Exit codes: 0 done, 1 a defect of ours, 2 something that the person can mend, 130 interrupted.
+Heavy libraries come in inside the commands, so that help and a broken spec are answered at once.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+_DONE: Final = 0
+_OURS: Final = 1
+_THEIRS: Final = 2
+_INTERRUPTED: Final = 130
+
+app = typer.Typer(
+    name="genotune",
+    help="Tune models of the genome: one search-space file in, a fairly tested, recorded winner out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="The search-space file (YAML).")]
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option(help="Where sweeps are kept; else GENOTUNE_WORKSPACE, the spec's word, or .genotune here."),
+]
+AddressOption = Annotated[
+    str | None, typer.Option(help="A Ray cluster to join; else RAY_ADDRESS, or a Ray of our own on this machine.")
+]
+VerboseOption = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv says most.")]
+
+
+@app.command()
+def new(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="bigWig tracks, their FASTA, optionally a BED to exclude.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.")] = Path("sweep.yaml"),
+) -> None:
+    """Look at the files and write a sensible, commented search-space file: where a beginner starts."""
+    from genotune.data.new_spec import write_spec
+    from genotune.errors import UserError
+    from genotune.terminal import show_text
+
+    if out.exists():
+        raise UserError(f"{out}: is there already; name another file with -o, or move it away.")
+    write_spec(data, out)
+    show_text(f"Wrote {out}. Next: genotune check {out}")
+
+
+@app.command()
+def check(spec: SpecArgument, address: AddressOption = None, verbose: VerboseOption = 0) -> None:
+    """Say what a sweep would do, or everything that keeps it from running; decode and train nothing."""
+    from genotune.run import check as check_spec
+    from genotune.terminal import show_plan
+
+    _log_to_stderr(verbose)
+    show_plan(*check_spec(spec, address=address))
+
+
+@app.command()
+def run(
+    spec: SpecArgument, workspace: WorkspaceOption = None, address: AddressOption = None, verbose: VerboseOption = 0
+) -> None:
+    """Run the sweep: read the data, try, stop, choose, test on untouched contigs, record."""
+    _log_to_stderr(verbose)
+    from genotune.run import run as run_spec
+    from genotune.terminal import Terminal
+
+    with Terminal() as terminal:
+        run_spec(spec, workspace=workspace, address=address, face=terminal)
+
+
+@app.command()
+def resume(
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="Its name in the workspace, or its folder.")],
+    workspace: WorkspaceOption = None,
+    address: AddressOption = None,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Go on with a sweep after any death of its driver."""
+    _log_to_stderr(verbose)
+    from genotune.run import resume as resume_sweep
+    from genotune.terminal import Terminal
+
+    with Terminal() as terminal:
+        resume_sweep(sweep, workspace=workspace, address=address, face=terminal)
+
+
+@app.command()
+def ui(
+    workspace: WorkspaceOption = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens, on this machine only.")] = 5000,
+) -> None:
+    """Open MLflow's UI on this workspace, until Ctrl-C."""
+    from genotune.run import workspace_of
+    from genotune.tracking import ui_command
+
+    command = ui_command(workspace_of(None, workspace), port=port)
+    os.execv(command[0], command)  # noqa: S606 - our own interpreter with our own arguments
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    from genotune.errors import UserError
+
+    try:
+        result = app(standalone_mode=False)
+    except UserError as error:
+        _show_error(str(error))
+        return _THEIRS
+    except (KeyboardInterrupt, typer.Abort):
+        _show_error("interrupted. A sweep goes on from here with `genotune resume`.")
+        return _INTERRUPTED
+    except Exception as error:
+        if hasattr(error, "exit_code") and hasattr(error, "show"):  # a usage error of the command line's parser
+            error.show()
+            return int(error.exit_code)
+        logging.getLogger("genotune").exception("A defect of genotune; please report it with these lines.")
+        return _OURS
+    return result if isinstance(result, int) else _DONE
+
+
+def _show_error(text: str) -> None:
+    from genotune.terminal import show_error
+
+    show_error(text)
+
+
+def _log_to_stderr(verbose: int) -> None:
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    handler = logging.StreamHandler()
+    handler.setLevel(level)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s" if verbose else "%(message)s"))
+    logger = logging.getLogger("genotune")
+    logger.handlers = [handler]
+    logger.setLevel(min(level, logging.INFO))
+    logger.propagate = False
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""The durable record of a sweep: events, in order, each on disk before anything else acts on it.
+
+MLflow, the live table and `resume` are readers of it. One event is one line of JSON. A line that a death of the driver
+left half written is cut off when the journal is opened again. One driver writes at a time; a second is refused.
+"""
+
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, Self
+
+from genotune.errors import SweepError
+
+JOURNAL_FILE: Final = "journal.jsonl"
+
+Kind = Literal[
+    "sweep_started",  # sweep, spec_sha256, facts (what the record says of the sweep: versions, host, files)
+    "driver_started",  # pid
+    "proposed",  # trial, family, picks, params, seed
+    "started",  # trial, device
+    "report",  # trial, epoch, value (null: not a number), metrics, checkpoint (a path relative to the sweep, or null)
+    "decision",  # trial, epoch, action: continue | stop, rung (null: no rung there), reason
+    "ended",  # trial, status: complete | stopped | failed, reason
+    "baseline",  # name, metrics on validation
+    "delivered",  # upto: MLflow has every event up to this one
+    "winner",  # trial, epoch, value, checkpoint
+    "scored",  # split, subject: the winner or a baseline's name, metrics
+    "registered",  # name, version, run_id
+    "interrupted",  # reason; what is live counts as killed until a resume starts it again
+    "sweep_ended",  # status: complete | failed
+]
+
+
+class Event(NamedTuple):
+    """One line: its number from 1, seconds since 1970, what happened, and to what."""
+
+    number: int
+    time_s: float
+    kind: Kind
+    values: Mapping[str, Any]
+
+
+Status = Literal["proposed", "running", "complete", "stopped", "failed", "killed"]
+
+
+@dataclass
+class TrialState:
+    """A trial, as the events so far tell it.
+
+    Attributes:
+        number: from 0, in the order of proposal.
+        curve: objective by epoch; NaN where it was not a number.
+        checkpoints: path relative to the sweep's folder, by epoch. Older ones may have been deleted.
+        rung: the highest rung (an epoch) that it reached, 0 if none.
+        reason: why it ended.
+    """
+
+    number: int
+    family: str
+    picks: Mapping[str, Any]
+    params: Mapping[str, Any]
+    seed: int
+    status: Status = "proposed"
+    curve: dict[int, float] = field(default_factory=dict)
+    metrics: dict[int, Mapping[str, float]] = field(default_factory=dict)
+    decisions: dict[int, str] = field(default_factory=dict)
+    checkpoints: dict[int, str] = field(default_factory=dict)
+    rung: int = 0
+    reason: str = ""
+    device: str = ""
+    proposed_s: float = 0.0
+    started_s: float | None = None
+    ended_s: float | None = None  # None: not ended; a killed trial has not ended, it goes on after a resume
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that was reported; 0 if none."""
+        return max(self.curve, default=0)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it waits or runs."""
+        return self.status in ("proposed", "running")
+
+
+@dataclass
+class SweepState:
+    """A sweep, as the events so far tell it."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    trials: dict[int, TrialState] = field(default_factory=dict)
+    delivered: int = 0
+    n_events: int = 0
+    active_s: float = 0.0
+    """Seconds during which a driver was at work: between deaths and resumes nothing is counted."""
+    last_s: float = 0.0
+    winner: Mapping[str, Any] | None = None
+    baselines: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    scores: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    registered: Mapping[str, Any] | None = None
+    status: str = "running"
+
+    def apply(self, event: Event) -> None:
+        """Take in the next event."""
+        values = event.values
+        self.n_events = event.number
+        if event.kind != "driver_started" and self.last_s:
+            self.active_s += max(0.0, event.time_s - self.last_s)
+        self.last_s = event.time_s
+        if event.kind in ("proposed", "started", "report", "decision", "ended"):
+            self._apply_to_trial(event)
+        elif event.kind == "sweep_started":
+            self.facts = values
+        elif event.kind == "driver_started":
+            self.status = "running"
+        elif event.kind == "delivered":
+            self.delivered = values["upto"]
+        elif event.kind == "baseline":
+            self.baselines[values["name"]] = values["metrics"]
+        elif event.kind == "winner":
+            self.winner = values
+        elif event.kind == "scored":
+            self.scores[values["subject"]] = values["metrics"]
+        elif event.kind == "registered":
+            self.registered = values
+        elif event.kind == "interrupted":
+            self.status = "interrupted"
+            for trial in self.trials.values():
+                if trial.is_live:
+                    trial.status = "killed"
+        elif event.kind == "sweep_ended":
+            self.status = values["status"]
+
+    def _apply_to_trial(self, event: Event) -> None:
+        values = event.values
+        number = values["trial"]
+        if event.kind == "proposed":
+            self.trials[number] = TrialState(
+                number=number,
+                family=values["family"],
+                picks=values["picks"],
+                params=values["params"],
+                seed=values["seed"],
+                proposed_s=event.time_s,
+            )
+            return
+        trial = self.trials[number]
+        if event.kind == "started":
+            trial.status, trial.device = "running", values["device"]
+            trial.started_s = trial.started_s or event.time_s
+        elif event.kind == "report":
+            epoch = values["epoch"]
+            trial.curve[epoch] = float("nan") if values["value"] is None else values["value"]
+            trial.metrics[epoch] = values["metrics"]
+            if values["checkpoint"]:
+                trial.checkpoints[epoch] = values["checkpoint"]
+        elif event.kind == "decision":
+            trial.decisions[values["epoch"]] = values["action"]
+            if values["rung"] is not None:
+                trial.rung = max(trial.rung, values["rung"])
+            trial.reason = values["reason"]
+        else:
+            trial.status, trial.reason, trial.ended_s = values["status"], values["reason"], event.time_s
+
+
+class Journal:
+    """The one writer of a sweep's journal, and its state so far.
+
+    Args:
+        folder: the sweep's folder.
+
+    Raises:
+        SweepError: another driver holds it, or a line in the middle can't be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / JOURNAL_FILE
+        self._lock = threading.RLock()
+        self._file = self.path.open("a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            message = f"{folder.name}: another driver is at work on this sweep. Wait for it, or end it first."
+            raise SweepError(message) from None
+        try:
+            self._cut_torn_line()
+            self.events = list(read_events(self.path))
+        except BaseException:
+            self._file.close()
+            raise
+        self.state = SweepState()
+        for event in self.events:
+            self.state.apply(event)
+        self._readers: list[Callable[[Event], None]] = []
+
+    def append(self, kind: Kind, **values: Any) -> Event:
+        """Write one event to disk, take it into the state, then tell the readers."""
+        with self._lock:
+            event = Event(len(self.events) + 1, time.time(), kind, values)
+            record = {"number": event.number, "time_s": event.time_s, "kind": kind, **values}
+            self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self.events.append(event)
+            self.state.apply(event)
+            for reader in self._readers:
+                reader(event)
+            return event
+
+    def follow(self, reader: Callable[[Event], None]) -> None:
+        """Call the reader with every event from now on, in order, in the thread that appends it. It must be quick."""
+        with self._lock:
+            self._readers.append(reader)
+
+    def close(self) -> None:
+        """Let another driver have it."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _cut_torn_line(self) -> None:
+        self._file.seek(0)
+        content = self._file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            self._file.truncate(whole)
+        self._file.seek(0, os.SEEK_END)
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """The events of a journal, in order; a torn last line is left out.
+
+    Raises:
+        SweepError: a line in the middle is not an event.
+    """
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                record = json.loads(line)
+                yield Event(record.pop("number"), record.pop("time_s"), record.pop("kind"), record)
+            except (ValueError, KeyError):
+                message = f"{path}:{number}: this line is not an event; the journal was changed by hand or by the disk."
+                raise SweepError(message) from None
+
+
+def read_state(folder: Path) -> SweepState:
+    """A sweep as its journal tells it, without taking hold of it: for a reader in another process."""
+    state = SweepState()
+    for event in read_events(folder / JOURNAL_FILE):
+        state.apply(event)
+    return state

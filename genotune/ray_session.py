@@ -1,0 +1,139 @@
+"""A Ray to work on: one of our own for a laptop, or one that is there already."""
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from genotune.errors import ResourceError
+
+log = logging.getLogger(__name__)
+
+_QUIET: Final = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same in a trial as in the driver
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal is the record
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # sweep.py ends a sweep at a point where the journal is whole
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+class Node(NamedTuple):
+    """What one machine of a cluster offers; memory in bytes."""
+
+    cpus: float
+    gpus: float
+    memory: float
+
+
+@contextlib.contextmanager
+def ray_session(address: str | None, *, n_cpus: int | None = None) -> Iterator[bool]:
+    """Ray, for as long as the block runs. Gives whether it is a private one.
+
+    A private Ray listens on this machine only, asks for a token that nobody else has, and is gone afterwards, as are
+    its files. Its folder's name is short, since a socket's path has at most 107 bytes.
+
+    Args:
+        address: of a Ray to join; None: RAY_ADDRESS, else a private one.
+        n_cpus: CPUs of a private Ray; None: as many as this process may use.
+
+    Raises:
+        ResourceError: no Ray answers at the address.
+    """
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    with _environment(_QUIET):
+        if address:
+            with _joined(address):
+                yield False
+            return
+        with _private(n_cpus or available_cpus()):
+            yield True
+
+
+def nodes() -> list[Node]:
+    """The live machines of the Ray that this process is connected to."""
+    import ray
+
+    return [
+        Node(
+            resources.get("CPU", 0.0),
+            resources.get("GPU", 0.0),
+            resources.get("memory", 0.0),
+        )
+        for resources in (node["Resources"] for node in ray.nodes() if node["Alive"])
+    ]
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use: a container's or a batch system's share, not the whole machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _joined(address: str) -> Iterator[None]:
+    import ray
+
+    try:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, configure_logging=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        message = f"--address {address}: no Ray answers there ({error}). Is it running, and does RAY_AUTH_MODE match its own?"
+        raise ResourceError(message) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _private(n_cpus: int) -> Iterator[None]:
+    root = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())  # a long TMPDIR makes a long socket path
+    _clear_leftovers(root)
+    folder = tempfile.mkdtemp(prefix=f"gt{os.getpid()}-", dir=root)
+    try:
+        with _environment({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}):
+            import ray
+
+            ray.init(
+                address="local",
+                num_cpus=n_cpus,
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                configure_logging=False,
+                _temp_dir=folder,
+            )
+            try:
+                yield
+            finally:
+                ray.shutdown()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear_leftovers(root: Path) -> None:
+    """Remove the folders of private Rays whose driver was killed; its processes end by themselves within a minute."""
+    for folder in root.glob("gt*-*"):
+        pid = folder.name[2:].split("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """These variables for the block's time; what a person has set stays."""
+    added = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)

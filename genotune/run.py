@@ -1,0 +1,368 @@
+"""What `genotune run` does, in order: plan, read, sweep, choose, test, register."""
+
+import contextlib
+import logging
+import os
+import platform
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+import yaml
+
+from genotune.controller import Controller, Limits
+from genotune.errors import SweepError
+from genotune.evaluation import BASELINE, Winner, choose_winner, fit_baseline, load_winner, score_once
+from genotune.journal import JOURNAL_FILE, Journal, SweepState, read_state
+from genotune.metrics import METRICS
+from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
+from genotune.ray_session import nodes, ray_session
+from genotune.spec import Spec, read_spec
+from genotune.store import SequenceStore
+from genotune.tracking import Recorder, Registered, register_winner, resolve_tracking_uri
+from genotune.trainables.trainable import Model
+from genotune.trial import Judge, TrialSetup, score_model
+
+log = logging.getLogger(__name__)
+
+_DELIVERY_TIMEOUT_S: Final = 60.0
+_SPEC_FILE: Final = "spec.yaml"
+
+
+class Face(Protocol):
+    """Who tells the person what happens; the terminal, or nobody in a test."""
+
+    def stage(self, text: str) -> None:
+        """A step begins."""
+
+    def begin(self, plan: SweepPlan, folder: Path) -> None:
+        """The sweep is about to start."""
+
+    def trials(self, controller: Controller) -> None:
+        """Something may have changed; called often."""
+
+    def end(self, outcome: "Outcome") -> None:
+        """All is done."""
+
+
+class Outcome(NamedTuple):
+    """What a sweep came to.
+
+    Attributes:
+        baseline: its metrics on validation.
+        test: metrics on the test split, by subject: 'winner' and the baseline's name.
+        registered: None where MLflow was away.
+        delivered: whether MLflow has everything.
+    """
+
+    folder: Path
+    plan: SweepPlan
+    state: SweepState
+    judge: Judge
+    winner: Winner
+    baseline: Mapping[str, float]
+    test: Mapping[str, Mapping[str, float]]
+    registered: Registered | None
+    delivered: bool
+    tracking_uri: str
+
+
+def workspace_of(spec: Spec | None, option: Path | None) -> Path:
+    """Where sweeps leave what they leave: the option, GENOTUNE_WORKSPACE, the spec's word, or .genotune here."""
+    if option is not None:
+        return option.resolve()
+    if os.environ.get("GENOTUNE_WORKSPACE"):
+        return Path(os.environ["GENOTUNE_WORKSPACE"]).resolve()
+    if spec is not None and spec.settings.workspace:
+        return (spec.folder / spec.settings.workspace).resolve()
+    return Path(".genotune").resolve()
+
+
+def check(path: Path, *, address: str | None = None) -> tuple[SweepPlan, list[MachineSize]]:
+    """The plan of a sweep, and the machines that it was held against. Decodes and trains nothing.
+
+    Raises:
+        UserError: everything that keeps it from running.
+    """
+    plan = make_plan(read_spec(path))
+    machines = _machines(address)
+    check_resources(plan, machines)
+    return plan, machines
+
+
+def run(path: Path, *, workspace: Path | None, address: str | None, face: Face) -> Outcome:
+    """A sweep from its file to its registered winner.
+
+    Raises:
+        UserError: the spec, the data or the machines don't allow it.
+        KeyboardInterrupt: it was interrupted; `resume` goes on from there.
+    """
+    spec = read_spec(path)
+    plan = make_plan(spec)
+    if address is None and not os.environ.get("RAY_ADDRESS"):
+        check_resources(plan, [this_machine()])
+    root = workspace_of(spec, workspace)
+    folder = root / "sweeps" / f"{spec.settings.name}-{time.strftime('%y%m%d')}-{secrets.token_hex(3)}"
+    folder.mkdir(parents=True)
+    (folder / _SPEC_FILE).write_text(spec.text)
+    journal = Journal(folder)
+    journal.append("sweep_started", **_facts(plan, folder.name))
+    return _drive(plan, journal, address=address, face=face)
+
+
+def resume(sweep: str, *, workspace: Path | None, address: str | None, face: Face) -> Outcome:
+    """Go on with a sweep after any death of its driver; a finished one is only told again.
+
+    Args:
+        sweep: its folder, its name in the workspace, or the beginning of one that is unique.
+
+    Raises:
+        UserError: no such sweep, another driver is at it, or its data changed since.
+    """
+    folder = find_sweep(sweep, workspace_of(None, workspace))
+    journal = Journal(folder)
+    facts = journal.state.facts
+    if not facts:
+        raise SweepError(f"{folder.name}: it was ended before it began; start it again with `genotune run`.")
+    spec = read_spec(Path(facts["spec_path"]), text=(folder / _SPEC_FILE).read_text())
+    plan = make_plan(spec)
+    _same_files(plan, facts)
+    return _drive(plan, journal, address=address, face=face)
+
+
+def find_sweep(sweep: str, workspace: Path) -> Path:
+    """The folder of a sweep.
+
+    Raises:
+        SweepError: none or several fit.
+    """
+    for folder in (Path(sweep), workspace / "sweeps" / sweep):
+        if (folder / JOURNAL_FILE).exists():
+            return folder.resolve()
+    found = sorted(path.parent for path in (workspace / "sweeps").glob(f"*/{JOURNAL_FILE}") if path.parent.name.startswith(sweep))
+    if len(found) == 1:
+        return found[0]
+    there = found or sorted(path.parent for path in (workspace / "sweeps").glob(f"*/{JOURNAL_FILE}"))
+    names = ", ".join(path.name for path in there[-5:]) or "none"
+    problem = "several sweeps begin so" if found else "no such sweep"
+    raise SweepError(f"{sweep}: {problem} in {workspace}. There: {names}. Another workspace is named with --workspace.")
+
+
+def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face) -> Outcome:
+    settings, folder = plan.spec.settings, journal.path.parent
+    uri = resolve_tracking_uri(settings.tracking.uri, folder.parent.parent)
+    recorder = Recorder(
+        journal,
+        tracking_uri=uri,
+        experiment=settings.tracking.experiment or settings.name,
+        sweep_id=folder.name,
+        artifact_location=(folder.parent.parent / "artifacts").as_uri(),
+    )
+    journal.append("driver_started", pid=os.getpid())
+    recorder.start()
+    face.begin(plan, folder)
+    try:
+        with _log_file(folder):
+            winner, model, baseline, test = _work(plan, journal, address=address, face=face)
+            face.stage("Recording the winner")
+            journal.append("sweep_ended", status="complete")
+            delivered = recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
+            registered = _register(plan, journal, winner, model, recorder=recorder, uri=uri) if delivered else None
+            delivered = recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S) and delivered
+    except KeyboardInterrupt:
+        if journal.state.status != "interrupted":
+            journal.append("interrupted", reason="interrupted by a signal")
+        recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
+        raise
+    except Exception:
+        journal.append("sweep_ended", status="failed")
+        recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
+        raise
+    finally:
+        journal.close()
+    outcome = Outcome(
+        folder, plan, journal.state, _judge(plan.spec), winner, baseline, test, registered, delivered, uri
+    )
+    face.end(outcome)
+    return outcome
+
+
+def _work(
+    plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
+) -> tuple[Winner, Model, Mapping[str, float], Mapping[str, Mapping[str, float]]]:
+    """Read, sweep, choose and test. Ray is gone when this returns, the store with it."""
+    folder = journal.path.parent
+    judge = _judge(plan.spec)
+    with ray_session(address):
+        check_resources(plan, _ray_machines())
+        face.stage("Reading the data")
+        store = _shared_store(plan)
+        _sweep(plan, journal, store, judge=judge, face=face)
+        face.stage("Scoring the winner and the baseline on the test split")
+        winner = choose_winner(journal.state, folder / "trials", judge)
+        if winner is None:
+            raise SweepError(f"{folder}: the checkpoints of this sweep are gone; no winner can be loaded.")
+        journal.append("winner", **winner._asdict())
+        data: SequenceStore = store.get()
+        model = load_winner(winner, folder / "trials")
+        rival = fit_baseline(data, plan.trial_splits, seed=plan.spec.settings.search.seed)
+        baseline = score_model(rival, data, contigs=plan.trial_splits.validation, judge=judge)
+        journal.append("baseline", name=BASELINE, metrics=baseline)
+        test = score_once(
+            journal,
+            {"winner": lambda: model, BASELINE: lambda: rival},
+            store=data,
+            test=plan.indices(plan.splits.test),
+            judge=judge,
+        )
+    return winner, model, baseline, test
+
+
+def _sweep(plan: SweepPlan, journal: Journal, store: Any, *, judge: Judge, face: Face) -> None:
+    from genotune.sweep import FamilyPlan, TuneRun, run_sweep
+
+    settings, folder = plan.spec.settings, journal.path.parent
+    direction = METRICS[judge.metric].direction
+    controller = Controller(
+        journal,
+        searcher=settings.search.build(plan.spec.space, direction),
+        scheduler=settings.scheduler.build(direction),
+        limits=Limits(settings.budget.trials, settings.budget.hours, settings.trials.concurrent),
+        seed=settings.search.seed,
+    )
+    setup = TrialSetup(
+        splits=plan.trial_splits,
+        judge=judge,
+        folder=folder / "trials",
+        best=settings.trials.keep.best,
+        last=settings.trials.keep.last,
+        timeout_s=settings.trials.timeout_minutes * 60,
+        reproducible=settings.trials.reproducible,
+    )
+    tune_run = TuneRun(
+        folder=folder / "ray",
+        families={name: FamilyPlan(forecast.resources, forecast.max_epochs) for name, forecast in plan.families.items()},
+        retries=settings.trials.retries,
+        on_change=lambda: face.trials(controller),
+    )
+    face.stage("Running trials")
+    run_sweep(controller, store, setup=setup, run=tune_run)
+    face.trials(controller)
+
+
+def _shared_store(plan: SweepPlan) -> Any:
+    """The data behind one Ray object; the arrays that it was built from are let go."""
+    import ray
+
+    from genotune.trial import SharedStore
+
+    return SharedStore(ray.put(plan.data.read_store()))
+
+
+def _register(
+    plan: SweepPlan, journal: Journal, winner: Winner, model: Model, *, recorder: Recorder, uri: str
+) -> Registered:
+    folder = journal.path.parent
+    registered = register_winner(
+        tracking_uri=uri,
+        run_id=recorder.trial_run_id(winner.trial),
+        model_folder=folder / "trials" / winner.checkpoint / "model",
+        name=plan.spec.settings.name,
+        model=model,
+        sweep_id=folder.name,
+    )
+    journal.append("registered", **registered._asdict())
+    return registered
+
+
+def _judge(spec: Spec) -> Judge:
+    return Judge(spec.settings.objective.metric, spec.bin_bp)
+
+
+def _machines(address: str | None) -> list[MachineSize]:
+    if address is None and not os.environ.get("RAY_ADDRESS"):
+        return [this_machine()]
+    with ray_session(address):
+        return _ray_machines()
+
+
+def _ray_machines() -> list[MachineSize]:
+    return [MachineSize(node.cpus, node.gpus, node.memory / 2**30, "of this Ray") for node in nodes()]
+
+
+def _facts(plan: SweepPlan, sweep_id: str) -> Mapping[str, Any]:
+    """What the record says of a sweep beside its trials; read once, at its beginning."""
+    spec = plan.spec
+    settings = spec.settings
+    return {
+        "sweep_id": sweep_id,
+        "spec_path": str(spec.path.resolve()),
+        "spec_text": spec.text,
+        "resolved_text": yaml.safe_dump(spec.settings.resolved(), sort_keys=False),
+        "spec_sha256": spec.sha256,
+        "versions": _versions(),
+        "git_commit": _git_commit(spec.folder),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "seed": settings.search.seed,
+        "files": plan.data.fingerprints(),
+        "data": {
+            "kind": settings.data.kind,
+            "tracks": list(settings.data.tracks),
+            "resolution_bp": settings.data.resolution_bp,
+            "splits": {name: list(contigs) for name, contigs in plan.splits._asdict().items()},
+        },
+        "objective": {
+            "metric": settings.objective.metric,
+            "direction": spec.direction,
+            "bin_bp": spec.bin_bp,
+        },
+    }
+
+
+def _same_files(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
+    before = {file["path"]: file["sha256"] for file in facts["files"]}
+    changed = [file["path"] for file in plan.data.fingerprints() if before.get(file["path"]) != file["sha256"]]
+    if changed:
+        message = f"{', '.join(changed)}: changed since the sweep began; its trials saw other data. Start a new sweep."
+        raise SweepError(message)
+
+
+def _versions() -> dict[str, str]:
+    """Of every installed package."""
+    return {one.name: one.version for one in sorted(metadata.distributions(), key=lambda one: str(one.name).lower())}
+
+
+def _git_commit(folder: Path) -> str | None:
+    """The commit that the spec's folder is at, '+changes' added where it is not clean; None outside a repository."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
+        status = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit.stdout.strip() + ("+changes" if status.stdout.strip() else "")
+
+
+@contextlib.contextmanager
+def _log_file(folder: Path) -> Iterator[None]:
+    """Everything that is logged, kept in the sweep's folder too."""
+    handler = logging.FileHandler(folder / "driver.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("genotune")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def sweep_state(sweep: str, workspace: Path | None) -> SweepState:
+    """A sweep as its journal tells it, whether a driver is at work or not."""
+    return read_state(find_sweep(sweep, workspace_of(None, workspace)))

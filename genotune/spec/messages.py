@@ -1,0 +1,178 @@
+"""A pydantic error in the words of a person who wrote a YAML file: what was found, what is allowed, what to do."""
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from genotune.errors import Problem
+from genotune.spec.yaml_source import YamlPath
+
+_EXPECTED: Final[Mapping[str, str]] = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping (key: value)",
+    "model_type": "a mapping (key: value)",
+    "model_attributes_type": "a mapping (key: value)",
+    "dataclass_type": "a mapping (key: value)",
+    "none_required": "null",
+    "finite_number": "a finite number",
+}
+_COMPARED: Final[Mapping[str, tuple[str, str]]] = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+    "multiple_of": ("a whole multiple of", "multiple_of"),
+}
+
+
+class _Place(NamedTuple):
+    """Where a pydantic location lies in the file, and the settings class whose field it is."""
+
+    path: YamlPath
+    owner: type[BaseModel] | None
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """' Did you mean ...?' if one is near, else what is allowed."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if near:
+        return f" Did you mean {near[0]!r}?"
+    return f" Allowed: {', '.join(known)}." if known else ""
+
+
+def describe(found: object) -> str:
+    """A value as a person sees it in the file, with its kind."""
+    if found is None:
+        return "nothing (null)"
+    if isinstance(found, bool):
+        return str(found).lower()
+    if isinstance(found, str):
+        return f"the text {found!r}"
+    if isinstance(found, Mapping):
+        return "a mapping (key: value)"
+    if isinstance(found, list | tuple):
+        return f"a list of {len(found)}"
+    return str(found)
+
+
+def problems_of(error: ValidationError, kind: Any, *, name: str) -> list[Problem]:
+    """Every fault that pydantic found, each with its path in the file.
+
+    Args:
+        error: what building `kind` raised.
+        kind: the settings class, or a union of them.
+        name: what to call it, e.g. 'poisson_cnn' or 'the spec'.
+    """
+    return [_problem(detail, kind, name) for detail in error.errors(include_url=False)]
+
+
+def _problem(detail: ErrorDetails, kind: Any, name: str) -> Problem:
+    place = _place(kind, detail["loc"])
+    return Problem(place.path, _message(detail, place, name))
+
+
+def _message(detail: ErrorDetails, place: _Place, name: str) -> str:
+    fault, found, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if fault == "extra_forbidden":
+        key = str(detail["loc"][-1])
+        known = [field for field in place.owner.model_fields if field != "family"] if place.owner else []
+        subject = name if len(place.path) == 1 else f"{'.'.join(map(str, place.path[:-1]))}"
+        return f"{subject} has no such setting.{did_you_mean(key, known)}"
+    if fault == "missing":
+        return "is missing, and has no default."
+    if fault in ("literal_error", "union_tag_invalid"):
+        expected = context.get("expected") or context.get("expected_tags", "")
+        known = [word.strip().strip("'") for word in str(expected).replace(" or ", ", ").split(",")]
+        word = str(context.get("tag", found))
+        return f"found {describe(word if fault == 'union_tag_invalid' else found)}.{did_you_mean(word, known)}"
+    if fault == "union_tag_not_found":
+        return f"{str(context.get('discriminator', 'kind')).strip(chr(39))!r} is missing: it says which kind this is."
+    if fault in _COMPARED:
+        word, key = _COMPARED[fault]
+        return f"found {describe(found)}; must be {word} {context[key]}."
+    if fault in _EXPECTED:
+        return f"found {describe(found)}; expected {_EXPECTED[fault]}.{_number_hint(fault, found)}"
+    if fault == "value_error":
+        return str(context["error"])
+    text = detail["msg"][0].lower() + detail["msg"][1:]
+    return f"found {describe(found)}; {text}."
+
+
+def _number_hint(fault: str, found: object) -> str:
+    if fault in ("int_type", "float_type") and isinstance(found, str):
+        try:
+            number = float(found)
+        except ValueError:
+            return ""
+        return f" Write the number without quotation marks: {number:.10g}."
+    if fault == "bool_type" and isinstance(found, str) and found.lower() in ("yes", "no", "on", "off"):
+        return f" Write {'true' if found.lower() in ('yes', 'on') else 'false'}."
+    return ""
+
+
+def _place(kind: Any, location: tuple[int | str, ...]) -> _Place:
+    """Follow a pydantic location, which names the tags of unions too, down the types."""
+    path: list[str | int] = []
+    owner: type[BaseModel] | None = None
+    current = kind
+    for step in location:
+        members = _members(current)
+        tagged = [member for member in members if _is_tagged(member, step)]
+        if tagged and len(members) > 1:
+            current = tagged[0]
+            continue
+        models = [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
+        if models:
+            owner = models[0]
+            field: FieldInfo | None = owner.model_fields.get(str(step))
+            current = field.annotation if field else None
+        else:
+            current = _item_type(members, step)
+        path.append(step)
+    if not path or owner is None:
+        models = [member for member in _members(kind) if isinstance(member, type) and issubclass(member, BaseModel)]
+        owner = models[0] if models else None
+    return _Place(tuple(path), owner)
+
+
+def _members(kind: Any) -> list[Any]:
+    if isinstance(kind, typing.TypeAliasType if hasattr(typing, "TypeAliasType") else ()):
+        return _members(kind.__value__)
+    origin = get_origin(kind)
+    if origin is Annotated:
+        return _members(get_args(kind)[0])
+    if origin in (Union, types.UnionType):
+        return [member for argument in get_args(kind) for member in _members(argument) if member is not type(None)]
+    return [kind]
+
+
+def _is_tagged(member: Any, tag: object) -> bool:
+    if not (isinstance(member, type) and issubclass(member, BaseModel)):
+        return False
+    return any(
+        get_origin(field.annotation) is Literal and tag in get_args(field.annotation)
+        for name, field in member.model_fields.items()
+        if name in ("kind", "family", "by")
+    )
+
+
+def _item_type(members: list[Any], step: object) -> Any:
+    for member in members:
+        origin, arguments = get_origin(member), get_args(member)
+        if origin is tuple and isinstance(step, int):
+            return arguments[0]
+        if isinstance(origin, type) and issubclass(origin, Mapping) and len(arguments) == 2:
+            return arguments[1]
+    return None

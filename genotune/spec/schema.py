@@ -1,0 +1,118 @@
+"""What a search-space file may say."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from genotune.data import SourceSettings
+from genotune.genome.splits import SplitSettings
+from genotune.settings import Settings
+from genotune.tuning import SchedulerSettings, SearchSettings
+
+
+class ModelEntry(Settings):
+    """A family and its space: fixed values, and domains in the place of values."""
+
+    family: str
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class Objective(Settings):
+    """What the sweep is judged by, on one set of validation bins for all trials.
+
+    Attributes:
+        metric: a name of metrics.py, which knows its direction.
+        bin_bp: width of the bins; the source's resolution_bp if null.
+        split: always validation: the test split is scored once, by the winner.
+    """
+
+    metric: str = "pearson"
+    bin_bp: Annotated[int, Field(ge=1)] | None = None
+    split: Literal["validation"] = "validation"
+
+
+class Budget(Settings):
+    """Where the sweep ends, whichever comes first."""
+
+    trials: Annotated[int, Field(ge=1)]
+    hours: Annotated[float, Field(gt=0)] | None = None
+
+
+class Resources(Settings):
+    """What one trial of a family takes."""
+
+    cpus: Annotated[float, Field(gt=0)] = 1
+    gpus: Annotated[float, Field(ge=0)] = 0
+    memory_gib: Annotated[float, Field(gt=0)] | None = None
+
+
+class Evaluation(Settings):
+    """How the winner is tested."""
+
+    refit: Literal[False] = False
+    seeds: Literal[1] = 1
+
+
+class Keep(Settings):
+    """Which checkpoints of a trial are kept."""
+
+    best: Annotated[int, Field(ge=1)] = 1
+    last: Annotated[int, Field(ge=1)] = 1
+
+
+class Trials(Settings):
+    """How trials are run.
+
+    Attributes:
+        timeout_minutes: a trial that reports nothing for so long is ended and tried again.
+        retries: how often a trial is tried again after its process died or it raised.
+        keep: which of its checkpoints are kept.
+        reproducible: only deterministic kernels.
+        concurrent: trials at once; null: as many as the machines have room for.
+    """
+
+    timeout_minutes: Annotated[float, Field(gt=0)] = 30
+    retries: Annotated[int, Field(ge=0)] = 2
+    keep: Keep = Keep()
+    reproducible: bool = False
+    concurrent: Annotated[int, Field(ge=1)] | None = None
+
+
+class Tracking(Settings):
+    """Where MLflow records the sweep.
+
+    Attributes:
+        experiment: MLflow's experiment; the sweep's name if null.
+        uri: MLflow's tracking server or database; MLFLOW_TRACKING_URI, else sqlite in the workspace, if null.
+    """
+
+    experiment: str | None = None
+    uri: str | None = None
+
+
+class SpecFile(Settings):
+    """One sweep, as the file says it; the params of its models are still spaces."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    data: SourceSettings
+    split: SplitSettings
+    models: Annotated[tuple[ModelEntry, ...], Field(min_length=1)]
+    search: SearchSettings
+    scheduler: SchedulerSettings
+    objective: Objective = Objective()
+    budget: Budget
+    resources: dict[str, Resources] = Field(default_factory=dict)
+    evaluation: Evaluation = Evaluation()
+    trials: Trials = Trials()
+    tracking: Tracking = Tracking()
+    storage: str | None = None
+    workspace: str | None = None
+
+    def resources_of(self, family: str) -> Resources:
+        """What a trial of the family takes."""
+        return self.resources.get(family, Resources())
+
+    def resolved(self) -> Mapping[str, Any]:
+        """Everything that the file says and leaves to defaults, as plain values."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,206 @@
+"""A sweep on Ray Tune: thin adapters that hand every step to the controller.
+
+Tune places trials on machines, keeps their processes from trial to trial and starts them again when they die. What to
+try, what to stop and what is remembered is the controller's; Tune's own snapshots are not used.
+"""
+
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NamedTuple
+
+from ray import tune
+from ray.tune.callback import Callback
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher as TuneSearcher
+
+from genotune.controller import Controller
+from genotune.spec import Resources
+from genotune.trial import SharedStore, TrialSetup, run_in_tune
+
+log = logging.getLogger(__name__)
+
+_LAST_LINES: Final = 30
+"""Lines of a failed trial's traceback that go into the record."""
+
+
+class FamilyPlan(NamedTuple):
+    """What a trial of a family takes: machines and epochs."""
+
+    resources: Resources
+    max_epochs: int
+
+
+class TuneRun(NamedTuple):
+    """What Tune needs beside the controller.
+
+    Attributes:
+        folder: for Tune's own files; what lies there is not needed afterwards.
+        families: by name.
+        retries: how often a trial is started again after its process died or it raised.
+        on_change: called after each step that changed something, and about every second.
+    """
+
+    folder: Path
+    families: Mapping[str, FamilyPlan]
+    retries: int
+    on_change: Callable[[], None]
+
+
+def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, run: TuneRun) -> None:
+    """Run trials until the controller has no more.
+
+    Raises:
+        KeyboardInterrupt: a person (SIGINT) or the system (SIGTERM) ended it; the journal is whole and says so.
+        SweepError: every trial failed.
+    """
+    trainable = tune.with_parameters(partial(run_in_tune, setup=setup), shared=store)
+    with _interrupts_held() as interrupted:
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, partial(_placement, run.families)),
+            tune_config=tune.TuneConfig(
+                search_alg=_Ask(controller, run.families),
+                scheduler=_Decide(controller),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=_name,
+                trial_dirname_creator=_name,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=str(run.folder),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=run.retries),
+                callbacks=[_Watch(controller, run.on_change, interrupted)],
+            ),
+        )
+        try:
+            tuner.fit()
+        except KeyboardInterrupt:
+            controller.interrupt("interrupted by a signal")
+            raise
+    controller.check_outcome()
+
+
+def _placement(families: Mapping[str, FamilyPlan], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+    resources = families[config["family"]].resources
+    bundle: dict[str, float] = {"CPU": resources.cpus, "GPU": resources.gpus}
+    if resources.memory_gib is not None:
+        bundle["memory"] = resources.memory_gib * 2**30
+    return tune.PlacementGroupFactory([{name: amount for name, amount in bundle.items() if amount}])
+
+
+def _name(trial: Trial) -> str:
+    return f"trial-{_number(trial):04d}"
+
+
+def _number(trial: Trial) -> int:
+    return int(trial.config["trial"])
+
+
+class _Ask(TuneSearcher):  # type: ignore[misc]
+    """Tune asks for a configuration: the controller's next task."""
+
+    def __init__(self, controller: Controller, families: Mapping[str, FamilyPlan]) -> None:
+        super().__init__()
+        self._controller = controller
+        self._families = families
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # noqa: ARG002
+        task = self._controller.next_task()
+        if task == "finished":
+            return TuneSearcher.FINISHED  # type: ignore[no-any-return]
+        if task == "wait":
+            return None
+        family = self._families[task.family]
+        return {
+            **task._asdict(),
+            "max_epochs": family.max_epochs,
+            "cpus": family.resources.cpus,
+            "gpus": family.resources.gpus,
+        }
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: `_Watch` has the trial itself, and with it the reason."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the journal is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the journal is the state."""
+
+
+class _Decide(FIFOScheduler):  # type: ignore[misc]
+    """Tune has a result and asks whether the trial goes on."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self._controller = controller
+
+    def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
+        if "epoch" not in result:
+            return str(TrialScheduler.CONTINUE)
+        # Tune hands results on flattened.
+        metrics = {name.removeprefix("metrics/"): value for name, value in result.items() if name.startswith("metrics/")}
+        action = self._controller.report(
+            _number(trial), result["epoch"], value=result["value"], metrics=metrics, checkpoint=result["checkpoint"]
+        )
+        return str(TrialScheduler.STOP if action == "stop" else TrialScheduler.CONTINUE)
+
+
+class _Watch(Callback):  # type: ignore[misc]
+    """Tune says what became of a trial; and at each turn of its loop a signal may end the sweep."""
+
+    def __init__(self, controller: Controller, on_change: Callable[[], None], interrupted: threading.Event) -> None:
+        self._controller = controller
+        self._on_change = on_change
+        self._interrupted = interrupted
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ARG002
+        if self._interrupted.is_set():
+            raise KeyboardInterrupt
+        self._on_change()
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
+        self._controller.started(_number(trial), device="cuda" if trial.config["gpus"] else "cpu")
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
+        self._controller.ended(_number(trial))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
+        self._controller.ended(_number(trial), failure=_last_lines(trial))
+
+
+def _last_lines(trial: Trial) -> str:
+    """What is known of a trial's death: the last lines of its traceback."""
+    file = trial.error_file
+    text = Path(file).read_text(errors="replace") if file and Path(file).exists() else "its process died without a word"
+    return "\n".join(text.strip().splitlines()[-_LAST_LINES:])
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[threading.Event]:
+    """SIGINT and SIGTERM set the event that is given; a second one interrupts at once."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+
+    def hold(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        interrupted.set()
+        log.warning("Ending: running trials are recorded as killed and go on with `genotune resume`.")
+
+    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,253 @@
+"""What a person sees: the plan, the live table, the summary, and errors in plain words."""
+
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Final, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from genotune.controller import Controller
+from genotune.evaluation import BASELINE
+from genotune.journal import SweepState, TrialState
+from genotune.metrics import METRICS
+from genotune.plan import MachineSize, SweepPlan
+from genotune.run import Outcome
+
+_REFRESH_S: Final = 0.25
+_SHOWN_PARAMS: Final = 4
+
+
+class Terminal:
+    """Tells a person how a sweep goes: a live table on a terminal, plain lines where there is none."""
+
+    def __init__(self) -> None:
+        self._out = Console(highlight=False, soft_wrap=True)
+        self._live: Live | None = None
+        self._plan: SweepPlan | None = None
+        self._drawn_s = 0.0
+        self._told: dict[int, str] = {}
+
+    def stage(self, text: str) -> None:
+        """Say that a step begins."""
+        self._stop_live()
+        self._out.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {text} ...")
+
+    def begin(self, plan: SweepPlan, folder: Path) -> None:
+        """Say what is about to run, and where its record lies."""
+        self._plan = plan
+        for note in plan.data.notes:
+            self._out.print(f"[yellow]note[/yellow] {note}")
+        self._out.print(f"Sweep [bold]{folder.name}[/bold] in {_short(folder)}")
+
+    def trials(self, controller: Controller) -> None:
+        """Redraw the table, or say in lines which trials ended since the last call."""
+        if not self._out.is_terminal:
+            self._tell_ends(controller.journal.state)
+            return
+        now = time.monotonic()
+        if now - self._drawn_s < _REFRESH_S:
+            return
+        self._drawn_s = now
+        if self._live is None:
+            self._live = Live(console=self._out, auto_refresh=False, transient=True)
+            self._live.start()
+        self._live.update(self._table(controller), refresh=True)
+
+    def end(self, outcome: Outcome) -> None:
+        """The summary: what won, by how much over the baseline, where it is recorded, how to look."""
+        self._stop_live()
+        self._out.print()
+        for line in summary(outcome):
+            self._out.print(line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop_live()
+
+    def _stop_live(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _tell_ends(self, state: SweepState) -> None:
+        assert self._plan is not None
+        for trial in state.trials.values():
+            if trial.status in ("proposed", "running") or self._told.get(trial.number) == trial.status:
+                continue
+            self._told[trial.number] = trial.status
+            metric = self._plan.spec.settings.objective.metric
+            best = best_trial(state, metric)
+            best_words = "" if best is None else f"; best so far {best_value(best, metric):.4f} (trial {best.number})"
+            value = best_value(trial, metric)
+            self._out.print(
+                f"trial {trial.number:>3} {trial.family} {trial.status} after epoch {trial.epoch} ({_first_line(trial.reason)}): "
+                f"{metric} {_number(value)}{best_words}",
+                markup=False,
+            )
+
+    def _table(self, controller: Controller) -> RenderableType:
+        assert self._plan is not None
+        state, settings = controller.journal.state, self._plan.spec.settings
+        metric = settings.objective.metric
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for header in ("trial", "family", "epoch", f"{metric} (best)", "draw"):
+            table.add_column(header, no_wrap=True)
+        for trial in state.trials.values():
+            if trial.is_live:
+                last = trial.curve.get(trial.epoch, math.nan)
+                table.add_row(
+                    str(trial.number),
+                    trial.family,
+                    f"{trial.epoch}/{self._plan.families[trial.family].max_epochs}",
+                    f"{_number(last)} ({_number(best_value(trial, metric))})",
+                    draw_words(trial),
+                )
+        return Group(Text(self._head(state)), Text(self._rungs(controller)), table)
+
+    def _head(self, state: SweepState) -> str:
+        assert self._plan is not None
+        settings = self._plan.spec.settings
+        counts = {status: sum(trial.status == status for trial in state.trials.values()) for status in ("running", "complete", "stopped", "failed")}
+        metric = settings.objective.metric
+        best = best_trial(state, metric)
+        spent_s = state.active_s + max(0.0, time.time() - state.last_s)
+        left = "" if settings.budget.hours is None else f" of {_duration(settings.budget.hours * 3600)}"
+        best_words = "nothing yet" if best is None else f"{best_value(best, metric):.4f} by trial {best.number} ({best.family})"
+        return (
+            f"{len(state.trials)} of {settings.budget.trials} trials: {counts['running']} running, {counts['complete']} complete, "
+            f"{counts['stopped']} stopped, {counts['failed']} failed; {_duration(spent_s)}{left}\nbest {metric}: {best_words}"
+        )
+
+    def _rungs(self, controller: Controller) -> str:
+        lines = [
+            f"{family} rungs: " + ", ".join(f"epoch {rung}: {count}" for rung, count in rungs.items())
+            for family, rungs in controller.scheduler.occupancy().items()
+            if rungs
+        ]
+        return "\n".join(lines)
+
+
+def show_error(text: str) -> None:
+    """An error that a person can mend, on standard error."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("error: ", "bold red"), text))
+
+
+def show_text(text: str) -> None:
+    """Plain text on standard output, as it is."""
+    sys.stdout.write(text + "\n")
+
+
+def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
+    """What `genotune check` found: nothing was decoded, nothing trained."""
+    out = Console(highlight=False, soft_wrap=True)
+    settings = plan.spec.settings
+    out.print(f"{plan.spec.path}: sweep [bold]{settings.name}[/bold] can run.")
+    for note in plan.data.notes:
+        out.print(f"[yellow]note[/yellow] {note}")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for header in ("split", "contigs", "bases", "bins"):
+        table.add_column(header)
+    for name, contigs in plan.splits._asdict().items():
+        bases = plan.bases(contigs)
+        table.add_row(name, ", ".join(contigs), f"{bases:,}", f"{sum(-(-plan.data.contigs[c] // settings.data.resolution_bp) for c in contigs):,}")
+    out.print(table)
+    out.print(f"store: {plan.data.store_nbytes / 1e6:,.1f} MB, once per node; twice that on the driver's while it is built")
+    budget = f"{settings.budget.trials} trials" + ("" if settings.budget.hours is None else f" or {settings.budget.hours:g} h")
+    out.print(f"budget: {budget}; search {settings.search.kind}, scheduler {settings.scheduler.kind}, objective {settings.objective.metric} in {plan.spec.bin_bp}-bp bins")
+    for family, forecast in plan.families.items():
+        few, many = forecast.n_examples
+        examples = f"{few:,}" if few == many else f"{few:,} to {many:,}"
+        rungs = ", ".join(map(str, forecast.rungs)) or "none"
+        out.print(
+            f"{family}: {forecast.n_domains} searched parameters, {examples} training examples an epoch, up to {forecast.max_epochs} epochs, "
+            f"rungs at {rungs}; {forecast.resources.cpus:g} CPUs and {forecast.resources.gpus:g} GPUs a trial, "
+            f"{sum(trials_at_once(forecast.resources.cpus, forecast.resources.gpus, machine) for machine in machines)} at once"
+        )
+
+
+def trials_at_once(cpus: float, gpus: float, machine: MachineSize) -> int:
+    """How many such trials a machine has room for."""
+    return int(min(machine.cpus / cpus, machine.gpus / gpus if gpus else math.inf))
+
+
+def summary(outcome: Outcome) -> list[str]:
+    """The last lines of a run."""
+    plan, winner, metric = outcome.plan, outcome.winner, outcome.judge.metric
+    trial = outcome.state.trials[winner.trial]
+    test, rival = outcome.test["winner"], outcome.test[BASELINE]
+    baseline = outcome.baseline[metric]
+    lines = [
+        f"[bold]{trial.family}[/bold] of trial {winner.trial} won, at epoch {winner.epoch}: {draw_words(trial, n=99)}",
+        f"  validation ({', '.join(plan.splits.validation)}): {metric} {winner.value:.4f}; k-mer ridge {baseline:.4f}, "
+        f"the winner is {winner.value - baseline:+.4f} apart",
+        f"  test ({', '.join(plan.splits.test)}), scored once: {metric} {_number(test.get(metric, math.nan))}; "
+        f"k-mer ridge {_number(rival.get(metric, math.nan))}",
+        f"  {_counts(outcome.state)}; record in {_short(outcome.folder)}",
+    ]
+    if outcome.registered is None:
+        lines.append(f"[yellow]MLflow ({outcome.tracking_uri}) did not take everything; `genotune resume {outcome.folder.name}` delivers the rest.[/yellow]")
+    else:
+        registered = outcome.registered
+        lines.append(f"  model models:/{registered.name}@best (version {registered.version}); compare the trials with: genotune ui")
+    return lines
+
+
+def best_trial(state: SweepState, metric: str) -> TrialState | None:
+    """The trial with the best finite objective so far."""
+    finite = [trial for trial in state.trials.values() if math.isfinite(best_value(trial, metric))]
+    sign = 1.0 if METRICS[metric].direction == "maximize" else -1.0
+    return max(finite, key=lambda trial: (sign * best_value(trial, metric), -trial.number), default=None)
+
+
+def best_value(trial: TrialState, metric: str) -> float:
+    """A trial's best objective so far; NaN if it has none."""
+    finite = [value for value in trial.curve.values() if math.isfinite(value)]
+    better = max if METRICS[metric].direction == "maximize" else min
+    return better(finite, default=math.nan)
+
+
+def draw_words(trial: TrialState, *, n: int = _SHOWN_PARAMS) -> str:
+    """What was drawn for a trial: the searched parameters with their values, not the fixed ones."""
+    words = []
+    for name in trial.picks:
+        value: object = trial.params
+        for key in name.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is not None and not isinstance(value, dict):
+            words.append(f"{name.rsplit('.', 1)[-1]} {value:.3g}" if isinstance(value, float) else f"{name.rsplit('.', 1)[-1]} {value}")
+    return ", ".join(words[:n])
+
+
+def _counts(state: SweepState) -> str:
+    trials = list(state.trials.values())
+    parts = [f"{sum(trial.status == status for trial in trials)} {status}" for status in ("complete", "stopped", "failed")]
+    return f"{len(trials)} trials ({', '.join(parts)}) in {_duration(state.active_s)}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else "-"
+
+
+def _first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

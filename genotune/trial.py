@@ -1,0 +1,216 @@
+"""One trial: a draw fitted, scored on the sweep's validation bins, and reported at every epoch.
+
+`fit_trial` needs no Ray; `run_in_tune` is its wrapper for a Ray Tune actor, the only one.
+"""
+
+import faulthandler
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from genotune.checkpoints import Checkpoint, CheckpointFolder
+from genotune.metrics import METRICS
+from genotune.scoring import score
+from genotune.settings import build
+from genotune.store import SequenceStore, Splits
+from genotune.trainables import FamilySettings
+from genotune.trainables.trainable import FitPlan, Model, Progress, Trainable
+
+SIGNAL_METRICS: Final = ("pearson", "spearman", "poisson_deviance_explained", "mse")
+"""What is recorded of every trial beside the objective."""
+
+
+class Judge(NamedTuple):
+    """How every trial of a sweep is judged.
+
+    Attributes:
+        metric: the objective.
+        bin_bp: width of the bins.
+    """
+
+    metric: str
+    bin_bp: int
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The objective first, then what is recorded beside it."""
+        return tuple(dict.fromkeys((self.metric, *SIGNAL_METRICS)))
+
+    def higher_is_better(self, value: float) -> float:
+        """The objective, turned so that higher is better."""
+        return value if METRICS[self.metric].direction == "maximize" else -value
+
+
+class TrialSetup(NamedTuple):
+    """What all trials of a sweep have in common.
+
+    Attributes:
+        folder: the trials' own folders lie in it.
+        timeout_s: a process that reports nothing for so long ends itself.
+    """
+
+    splits: Splits
+    judge: Judge
+    folder: Path
+    best: int
+    last: int
+    timeout_s: float
+    reproducible: bool
+
+
+class EpochReport(NamedTuple):
+    """What a trial says at the end of an epoch.
+
+    Attributes:
+        value: the objective, in its own direction; NaN where it is not a number.
+        checkpoint: path relative to `TrialSetup.folder`.
+    """
+
+    epoch: int
+    value: float
+    metrics: Mapping[str, float]
+    checkpoint: str
+
+
+class NotFiniteError(ArithmeticError):
+    """A loss that is no number: the trial has diverged, and would not come back."""
+
+
+def fit_trial(
+    task: Mapping[str, Any],
+    store: SequenceStore,
+    *,
+    setup: TrialSetup,
+    plan: FitPlan,
+    send: Callable[[EpochReport], None],
+) -> None:
+    """Fit one draw, from its last checkpoint if it has one.
+
+    Args:
+        task: trial, family, params, as the controller gave them.
+        store: the data.
+        setup: of the sweep.
+        plan: seed, epochs, device and threads of this trial.
+        send: takes each epoch's report; raises to end the trial.
+
+    Raises:
+        NotFiniteError: the training loss is not a number.
+    """
+    trainable: Trainable = build(FamilySettings, {"family": task["family"], **task["params"]})
+    folder = CheckpointFolder(setup.folder / trial_name(task["trial"]), best=setup.best, last=setup.last)
+    last = folder.latest()
+    if last is not None:
+        send(_report_again(last, setup))
+
+    def report(progress: Progress) -> float:
+        loss = progress.metrics.get("train_loss", 0.0)
+        if not math.isfinite(loss):
+            raise NotFiniteError(f"the training loss is {loss} at epoch {progress.epoch}; a lower learning rate may help.")
+        scores = validate(progress.model, store, setup=setup)
+        value = scores[setup.judge.metric]
+        metrics = {**progress.metrics, **{f"validation.{name}": number for name, number in scores.items()}}
+        checkpoint = folder.write(progress, score=setup.judge.higher_is_better(value), metrics=metrics)
+        send(EpochReport(progress.epoch, value, metrics, str(checkpoint.path.relative_to(setup.folder))))
+        return setup.judge.higher_is_better(value)
+
+    trainable.fit(store, setup.splits, report=report, plan=plan, resume=last.state if last else None)
+
+
+def validate(model: Model, store: SequenceStore, *, setup: TrialSetup) -> dict[str, float]:
+    """The sweep's metrics of a model on the validation bins, the same ones for every model."""
+    return score_model(model, store, contigs=setup.splits.validation, judge=setup.judge)
+
+
+def score_model(
+    model: Model, store: SequenceStore, *, contigs: np.typing.NDArray[np.int64], judge: Judge
+) -> dict[str, float]:
+    """The sweep's metrics of a model on these contigs, in bins of `judge.bin_bp`."""
+    return score(
+        lambda contig: model.predict_contig(store, contig),
+        store,
+        contigs,
+        model_bin_bp=model.bin_bp,
+        bin_bp=judge.bin_bp,
+        metrics=judge.metrics,
+    )
+
+
+def trial_name(number: int) -> str:
+    """'trial-0007': its folder, and its name in Tune."""
+    return f"trial-{number:04d}"
+
+
+def _report_again(last: Checkpoint, setup: TrialSetup) -> EpochReport:
+    value = last.metrics[f"validation.{setup.judge.metric}"]
+    return EpochReport(last.epoch, value, last.metrics, str(last.path.relative_to(setup.folder)))
+
+
+_stores: dict[str, SequenceStore] = {}
+"""The store of this process, by the id of its Ray object: read once, kept from trial to trial."""
+
+
+class SharedStore(NamedTuple):
+    """A store behind one Ray object; hidden in a tuple, so that Ray hands on the reference and not the arrays."""
+
+    reference: Any
+
+    def get(self) -> SequenceStore:
+        """The store, its arrays lying in the node's shared memory."""
+        import ray
+
+        key = self.reference.hex()
+        if key not in _stores:
+            _stores.clear()
+            _stores[key] = ray.get(self.reference)
+        return _stores[key]
+
+
+def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSetup) -> None:
+    """Run a trial in a Ray Tune actor, which may have run others before.
+
+    Args:
+        config: trial, family, params, seed, max_epochs, cpus, gpus.
+        shared: the store.
+        setup: of the sweep.
+    """
+    from ray import tune
+
+    device = device_for(config["gpus"])
+    n_threads = max(1, int(config["cpus"]))
+    plan = FitPlan(
+        seed=config["seed"],
+        max_epochs=config["max_epochs"],
+        device=device,
+        n_threads=n_threads,
+        reproducible=setup.reproducible,
+    )
+
+    def send(report: EpochReport) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        tune.report({**report._asdict(), "device": device})
+        faulthandler.dump_traceback_later(setup.timeout_s, exit=True)
+
+    # A hung process can't be asked to stop: this ends it from a thread of C, and Tune starts the trial again.
+    faulthandler.dump_traceback_later(setup.timeout_s, exit=True)
+    try:
+        fit_trial(config, shared.get(), setup=setup, plan=plan, send=send)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def device_for(gpus: float) -> str:
+    """'cuda' for a trial that has (a part of) a GPU, else 'cpu'.
+
+    Raises:
+        RuntimeError: a GPU was given that torch doesn't see.
+    """
+    if not gpus:
+        return "cpu"
+    import torch
+
+    if not torch.cuda.is_available():
+        raise RuntimeError("this trial was given a GPU, but torch finds none: its build has no CUDA, or the driver is missing.")
+    return "cuda"

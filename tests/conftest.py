@@ -1,0 +1,54 @@
+"""Small real projects, and the command line as a person runs it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from builders import SPEC, clean_environment, write_genome
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """The path of a spec whose sweep takes a few seconds."""
+    write_genome(tmp_path, lengths={"chrA": 40_000, "chrB": 12_000, "chrC": 12_000})
+    spec = tmp_path / "tiny.yaml"
+    spec.write_text(SPEC)
+    return spec
+
+
+@pytest.fixture
+def edited(tiny):
+    """Rewrites the tiny spec: each pair is a text that must be in it, and what it becomes."""
+
+    def edit(*changes: tuple[str, str]) -> Path:
+        text = tiny.read_text()
+        for old, new in changes:
+            assert old in text, old
+            text = text.replace(old, new)
+        tiny.write_text(text)
+        return tiny
+
+    return edit
+
+
+@pytest.fixture
+def genotune(tmp_path):
+    """Runs the command line in a process of its own, as a person would."""
+
+    def call(*arguments: object, timeout_s: float = 240) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "genotune.cli", *map(str, arguments)],
+            cwd=tmp_path,
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    return call

@@ -1,0 +1,90 @@
+"""Checkpoints: whole or not there, the best and the last kept."""
+
+import math
+
+import pytest
+
+from genotune.checkpoints import CheckpointFolder
+from genotune.trainables.trainable import Progress
+
+
+class Stub:
+    """A model whose file says which epoch it is of."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def save(self, folder):
+        (folder / "model.json").write_text(str(self.epoch))
+
+
+def write(folder, epoch, score):
+    progress = Progress(epoch, Stub(epoch), {}, lambda path, *, value: (path / "state.json").write_text(f"{epoch} {value}"))
+    return folder.write(progress, score=score, metrics={"validation.pearson": score})
+
+
+def epochs(folder):
+    return [checkpoint.epoch for checkpoint in folder.all()]
+
+
+def test_the_best_and_the_last_are_kept(tmp_path):
+    folder = CheckpointFolder(tmp_path / "trial", best=1, last=1)
+    kept = []
+    for epoch, score in enumerate([0.1, 0.5, 0.3, 0.2, 0.6, 0.4], start=1):
+        write(folder, epoch, score)
+        kept.append(epochs(folder))
+    assert kept == [[1], [2], [2, 3], [2, 4], [5], [5, 6]]
+
+
+def test_more_are_kept_when_asked(tmp_path):
+    folder = CheckpointFolder(tmp_path / "trial", best=2, last=2)
+    for epoch, score in enumerate([0.9, 0.5, 0.8, 0.1, 0.2, 0.3], start=1):
+        write(folder, epoch, score)
+    assert epochs(folder) == [1, 3, 5, 6]
+
+
+def test_of_two_equal_the_earlier_is_the_best(tmp_path):
+    folder = CheckpointFolder(tmp_path / "trial", best=1, last=1)
+    for epoch in (1, 2, 3):
+        write(folder, epoch, 0.5)
+    assert epochs(folder) == [1, 3]
+
+
+def test_a_value_that_is_no_number_is_the_worst_and_comes_back_as_nan(tmp_path):
+    folder = CheckpointFolder(tmp_path / "trial", best=1, last=1)
+    write(folder, 1, 0.1)
+    write(folder, 2, math.nan)
+    write(folder, 3, 0.05)
+    assert epochs(folder) == [1, 3]
+    write(folder, 4, math.nan)
+    latest = folder.latest()
+    assert latest.epoch == 4
+    assert latest.score == -math.inf
+    assert math.isnan(latest.metrics["validation.pearson"])
+
+
+def test_a_checkpoint_holds_the_model_the_state_and_the_report(tmp_path):
+    folder = CheckpointFolder(tmp_path / "trial", best=1, last=1)
+    written = write(folder, 7, 0.25)
+    assert (written.model / "model.json").read_text() == "7"
+    assert (written.state / "state.json").read_text() == "7 0.25"
+    assert CheckpointFolder(tmp_path / "trial", best=1, last=1).latest() == written
+
+
+def test_a_death_while_writing_leaves_the_checkpoint_before(tmp_path):
+    folder = CheckpointFolder(tmp_path / "trial", best=1, last=1)
+    write(folder, 1, 0.1)
+
+    def die(path, *, value):
+        (path / "half").write_text("")
+        raise KeyboardInterrupt("killed")
+
+    with pytest.raises(KeyboardInterrupt, match="killed"):
+        folder.write(Progress(2, Stub(2), {}, die), score=0.9, metrics={})
+    assert folder.latest().epoch == 1
+    write(folder, 2, 0.9)
+    assert [path.name for path in sorted((tmp_path / "trial").iterdir())] == ["epoch-0002"]
+
+
+def test_a_trial_that_has_none_has_no_latest(tmp_path):
+    assert CheckpointFolder(tmp_path / "trial", best=1, last=1).latest() is None

@@ -1,0 +1,116 @@
+"""The durable record: nothing lost, nothing half, one writer."""
+
+import contextlib
+import json
+import math
+
+import pytest
+
+from genotune.errors import SweepError
+from genotune.journal import JOURNAL_FILE, Journal, read_state
+
+
+@pytest.fixture
+def open_journal(tmp_path):
+    with contextlib.ExitStack() as stack:
+        yield lambda: stack.enter_context(Journal(tmp_path))
+
+
+def propose(journal, trial=0, family="ridge"):
+    return journal.append("proposed", trial=trial, family=family, picks={"k": 1}, params={"k": 5}, seed=3)
+
+
+def test_events_are_numbered_from_one_and_come_back_in_order(open_journal, tmp_path):
+    journal = open_journal()
+    propose(journal)
+    journal.append("started", trial=0, device="cpu")
+    journal.close()
+    again = open_journal()
+    assert [(event.number, event.kind) for event in again.events] == [(1, "proposed"), (2, "started")]
+    assert again.events[0].values["params"] == {"k": 5}
+
+
+def test_an_event_is_on_disk_before_its_readers_hear_of_it(open_journal, tmp_path):
+    journal = open_journal()
+    seen = []
+    journal.follow(lambda event: seen.append(json.loads((tmp_path / JOURNAL_FILE).read_bytes().splitlines()[-1])["number"]))
+    propose(journal)
+    propose(journal, trial=1)
+    assert seen == [1, 2]
+
+
+@pytest.mark.parametrize("lost_bytes", [1, 5, 30])
+def test_a_torn_last_line_is_cut_off_and_the_rest_kept(open_journal, tmp_path, lost_bytes):
+    journal = open_journal()
+    propose(journal)
+    propose(journal, trial=1)
+    journal.close()
+    path = tmp_path / JOURNAL_FILE
+    path.write_bytes(path.read_bytes()[:-lost_bytes])
+    assert list(read_state(tmp_path).trials) == [0]
+    again = open_journal()
+    assert list(again.state.trials) == [0]
+    again.append("started", trial=0, device="cpu")
+    assert read_state(tmp_path).trials[0].status == "running"
+
+
+def test_a_line_in_the_middle_that_is_no_event_is_refused(open_journal, tmp_path):
+    journal = open_journal()
+    propose(journal)
+    journal.close()
+    path = tmp_path / JOURNAL_FILE
+    path.write_bytes(b"rubbish\n" + path.read_bytes())
+    with pytest.raises(SweepError, match=r"journal.jsonl:1: this line is not an event"):
+        open_journal()
+
+
+def test_a_second_driver_is_refused(open_journal, tmp_path):
+    first = open_journal()
+    with pytest.raises(SweepError, match="another driver is at work on this sweep"):
+        open_journal()
+    first.close()
+    open_journal()
+
+
+def test_a_trial_is_what_its_events_say(open_journal, tmp_path):
+    journal = open_journal()
+    propose(journal)
+    journal.append("started", trial=0, device="cpu")
+    journal.append("report", trial=0, epoch=1, value=0.5, metrics={"train_loss": 1.0}, checkpoint="trial-0000/epoch-0001")
+    journal.append("decision", trial=0, epoch=1, action="continue", rung=1, reason="")
+    journal.append("report", trial=0, epoch=2, value=None, metrics={}, checkpoint=None)
+    journal.append("decision", trial=0, epoch=2, action="stop", rung=None, reason="not a number")
+    trial = journal.state.trials[0]
+    assert trial.epoch == 2
+    assert trial.curve[1] == 0.5
+    assert math.isnan(trial.curve[2])
+    assert trial.checkpoints == {1: "trial-0000/epoch-0001"}
+    assert (trial.rung, trial.decisions, trial.status) == (1, {1: "continue", 2: "stop"}, "running")
+    journal.append("ended", trial=0, status="stopped", reason="not a number")
+    assert trial.ended_s is not None
+    assert read_state(tmp_path).trials[0].status == "stopped"
+
+
+def test_an_interrupt_kills_what_is_live_and_only_that_and_it_may_start_again(open_journal, tmp_path):
+    journal = open_journal()
+    for number in (0, 1):
+        propose(journal, trial=number)
+        journal.append("started", trial=number, device="cpu")
+    journal.append("ended", trial=0, status="complete", reason="9 epochs")
+    journal.append("interrupted", reason="a signal")
+    assert [trial.status for trial in journal.state.trials.values()] == ["complete", "killed"]
+    assert journal.state.trials[1].ended_s is None
+    journal.append("started", trial=1, device="cpu")
+    assert journal.state.trials[1].status == "running"
+
+
+def test_the_time_between_two_drivers_is_not_counted(open_journal, tmp_path):
+    lines = [
+        {"number": 1, "time_s": 100.0, "kind": "sweep_started", "sweep_id": "x"},
+        {"number": 2, "time_s": 100.0, "kind": "driver_started", "pid": 1},
+        {"number": 3, "time_s": 130.0, "kind": "delivered", "upto": 1},
+        {"number": 4, "time_s": 9000.0, "kind": "driver_started", "pid": 2},
+        {"number": 5, "time_s": 9010.0, "kind": "delivered", "upto": 3},
+    ]
+    (tmp_path / JOURNAL_FILE).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_state(tmp_path).active_s == pytest.approx(40.0)
