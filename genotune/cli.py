@@ -39,7 +39,9 @@ VerboseOption = Annotated[int, typer.Option("-v", "--verbose", count=True, help=
 
 @app.command()
 def new(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="bigWig tracks, their FASTA, optionally a BED to exclude.")],
+    data: Annotated[
+        list[Path], typer.Argument(metavar="DATA...", help="bigWig tracks, their FASTA, optionally a BED to exclude.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.")] = Path("sweep.yaml"),
 ) -> None:
     """Look at the files and write a sensible, commented search-space file: where a beginner starts."""
@@ -102,7 +104,7 @@ def ui(
     from genotune.tracking import ui_command
 
     command = ui_command(workspace_of(None, workspace), port=port)
-    os.execv(command[0], command)  # noqa: S606 - our own interpreter with our own arguments
+    os.execv(command[0], command)
 
 
 def main() -> None:

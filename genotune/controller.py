@@ -109,7 +109,11 @@ class Controller:
 
     def unfinished(self) -> list[TrialState]:
         """Live trials that run nowhere, in order."""
-        return [trial for trial in self.journal.state.trials.values() if self._is_open(trial) and trial.number not in self._running]
+        return [
+            trial
+            for trial in self.journal.state.trials.values()
+            if self._is_open(trial) and trial.number not in self._running
+        ]
 
     def started(self, trial: int, *, device: str) -> None:
         """A process has begun to fit the trial (again, after a death)."""
@@ -146,6 +150,7 @@ class Controller:
         self._running.discard(trial)
         if not self._is_open(state):
             return
+        status: Literal["complete", "stopped", "failed"]
         if failure is not None:
             status, reason = "failed", failure
         elif state.decisions.get(state.epoch) == "stop":
@@ -170,7 +175,9 @@ class Controller:
         if any(math.isfinite(value) for trial in trials for value in trial.curve.values()):
             return
         if failed:
-            raise SweepError(f"All {len(failed)} trials failed. The first (trial {failed[0].number}):\n{failed[0].reason}")
+            raise SweepError(
+                f"All {len(failed)} trials failed. The first (trial {failed[0].number}):\n{failed[0].reason}"
+            )
         raise SweepError("No trial reported a finite objective; nothing can be chosen.")
 
     def _learn(self, event: Event) -> None:
@@ -183,8 +190,8 @@ class Controller:
             again = self._decide(state, values["epoch"])
             if again.action != values["action"] and again.action == "stop":
                 message = (
-                    f"trial {state.number}, epoch {values['epoch']}: the journal says {values['action']!r}, the scheduler "
-                    f"{again.action!r}. The spec's scheduler is not the one that the sweep began with."
+                    f"trial {state.number}, epoch {values['epoch']}: the journal says {values['action']!r}, "
+                    f"the scheduler {again.action!r}. The spec's scheduler is not the one that the sweep began with."
                 )
                 raise SweepError(message)
         elif event.kind == "ended":

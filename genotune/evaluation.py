@@ -67,8 +67,8 @@ def score_once(
     store: SequenceStore,
     test: np.typing.NDArray[np.int64],
     judge: Judge,
-) -> Mapping[str, Mapping[str, float]]:
-    """The metrics of each subject on the test contigs; what the journal holds already is not scored again.
+) -> None:
+    """Write the metrics of each subject on the test contigs; what the journal holds already is not scored again.
 
     Args:
         journal: takes each score at once.
@@ -80,6 +80,9 @@ def score_once(
     for name, model in subjects.items():
         if name not in journal.state.scores:
             metrics = score_model(model(), store, contigs=test, judge=judge)
-            finite = {key: value for key, value in metrics.items() if math.isfinite(value)}
-            journal.append("scored", split="test", subject=name, metrics=finite)
-    return journal.state.scores
+            journal.append("scored", split="test", subject=name, metrics=finite(metrics))
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Those that are defined: the journal holds no NaN."""
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}

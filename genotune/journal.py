@@ -107,34 +107,38 @@ class SweepState:
 
     def apply(self, event: Event) -> None:
         """Take in the next event."""
-        values = event.values
         self.n_events = event.number
         if event.kind != "driver_started" and self.last_s:
             self.active_s += max(0.0, event.time_s - self.last_s)
         self.last_s = event.time_s
         if event.kind in ("proposed", "started", "report", "decision", "ended"):
             self._apply_to_trial(event)
-        elif event.kind == "sweep_started":
-            self.facts = values
-        elif event.kind == "driver_started":
-            self.status = "running"
-        elif event.kind == "delivered":
-            self.delivered = values["upto"]
-        elif event.kind == "baseline":
-            self.baselines[values["name"]] = values["metrics"]
-        elif event.kind == "winner":
-            self.winner = values
-        elif event.kind == "scored":
-            self.scores[values["subject"]] = values["metrics"]
-        elif event.kind == "registered":
-            self.registered = values
-        elif event.kind == "interrupted":
-            self.status = "interrupted"
-            for trial in self.trials.values():
-                if trial.is_live:
-                    trial.status = "killed"
-        elif event.kind == "sweep_ended":
-            self.status = values["status"]
+        else:
+            self._apply_to_sweep(event.kind, event.values)
+
+    def _apply_to_sweep(self, kind: Kind, values: Mapping[str, Any]) -> None:
+        match kind:
+            case "sweep_started":
+                self.facts = values
+            case "driver_started":
+                self.status = "running"
+            case "delivered":
+                self.delivered = values["upto"]
+            case "baseline":
+                self.baselines[values["name"]] = values["metrics"]
+            case "winner":
+                self.winner = values
+            case "scored":
+                self.scores[values["subject"]] = values["metrics"]
+            case "registered":
+                self.registered = values
+            case "sweep_ended":
+                self.status = values["status"]
+            case "interrupted":
+                self.status = "interrupted"
+                for trial in self.trials.values():
+                    if trial.is_live:
+                        trial.status = "killed"
 
     def _apply_to_trial(self, event: Event) -> None:
         values = event.values

@@ -71,7 +71,9 @@ def make_plan(spec: Spec) -> SweepPlan:
         SpecError: the splits or a family's ranges don't fit the data.
     """
     data = spec.settings.data.plan(spec.folder)
-    problems = [problem._replace(path=("split", *problem.path)) for problem in spec.settings.split.problems(data.contigs)]
+    problems = [
+        problem._replace(path=("split", *problem.path)) for problem in spec.settings.split.problems(data.contigs)
+    ]
     if problems:
         raise spec_error(spec, problems)
     splits = spec.settings.split.resolve(data.contigs)
@@ -107,8 +109,8 @@ def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:
     largest_gib = max(machine.memory_gib for machine in machines)
     if 2 * store_gib > largest_gib:
         faults.append(
-            f"{plan.spec.path}: data.resolution_bp: the store takes {store_gib:.1f} GiB and twice that while it is built; "
-            f"the largest machine has {largest_gib:.1f} GiB. A resolution_bp of "
+            f"{plan.spec.path}: data.resolution_bp: the store takes {store_gib:.1f} GiB and twice that while it "
+            f"is built; the largest machine has {largest_gib:.1f} GiB. A resolution_bp of "
             f"{plan.spec.settings.data.resolution_bp * 4} needs less."
         )
     if faults:

@@ -23,6 +23,7 @@ _QUIET: Final = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal is the record
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # sweep.py ends a sweep at a point where the journal is whole
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
@@ -69,7 +70,11 @@ def nodes() -> list[Node]:
             resources.get("GPU", 0.0),
             resources.get("memory", 0.0),
         )
-        for resources in (node["Resources"] for node in ray.nodes() if node["Alive"])
+        for resources in (
+            node["Resources"]
+            for node in ray.nodes()  # type: ignore[no-untyped-call]
+            if node["Alive"]
+        )
     ]
 
 
@@ -82,10 +87,13 @@ def available_cpus() -> int:
 def _joined(address: str) -> Iterator[None]:
     import ray
 
+    _quieten_ray()
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, configure_logging=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        message = f"--address {address}: no Ray answers there ({error}). Is it running, and does RAY_AUTH_MODE match its own?"
+        message = (
+            f"--address {address}: no Ray answers there ({error}). Is it running, and does RAY_AUTH_MODE match its own?"
+        )
         raise ResourceError(message) from error
     try:
         yield
@@ -95,13 +103,16 @@ def _joined(address: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _private(n_cpus: int) -> Iterator[None]:
-    root = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())  # a long TMPDIR makes a long socket path
+    root = (
+        Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())
+    )  # a long TMPDIR makes a long socket path
     _clear_leftovers(root)
     folder = tempfile.mkdtemp(prefix=f"gt{os.getpid()}-", dir=root)
     try:
         with _environment({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}):
             import ray
 
+            _quieten_ray()
             ray.init(
                 address="local",
                 num_cpus=n_cpus,
@@ -117,6 +128,12 @@ def _private(n_cpus: int) -> Iterator[None]:
                 ray.shutdown()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _quieten_ray() -> None:
+    """Errors only: Tune warns of result files that it misses, which the journal replaces. Importing Ray sets levels."""
+    for name in ("ray", "ray.data", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _clear_leftovers(root: Path) -> None:

@@ -17,15 +17,14 @@ import yaml
 
 from genotune.controller import Controller, Limits
 from genotune.errors import SweepError
-from genotune.evaluation import BASELINE, Winner, choose_winner, fit_baseline, load_winner, score_once
+from genotune.evaluation import BASELINE, Winner, choose_winner, finite, fit_baseline, load_winner, score_once
 from genotune.journal import JOURNAL_FILE, Journal, SweepState, read_state
 from genotune.metrics import METRICS
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
 from genotune.ray_session import nodes, ray_session
 from genotune.spec import Spec, read_spec
 from genotune.store import SequenceStore
-from genotune.tracking import Recorder, Registered, register_winner, resolve_tracking_uri
-from genotune.trainables.trainable import Model
+from genotune.tracking import Recorder, register_winner, resolve_tracking_uri
 from genotune.trial import Judge, TrialSetup, score_model
 
 log = logging.getLogger(__name__)
@@ -54,9 +53,7 @@ class Outcome(NamedTuple):
     """What a sweep came to.
 
     Attributes:
-        baseline: its metrics on validation.
-        test: metrics on the test split, by subject: 'winner' and the baseline's name.
-        registered: None where MLflow was away.
+        state: with the winner, the scores, and the registered model unless MLflow was away.
         delivered: whether MLflow has everything.
     """
 
@@ -64,10 +61,6 @@ class Outcome(NamedTuple):
     plan: SweepPlan
     state: SweepState
     judge: Judge
-    winner: Winner
-    baseline: Mapping[str, float]
-    test: Mapping[str, Mapping[str, float]]
-    registered: Registered | None
     delivered: bool
     tracking_uri: str
 
@@ -120,6 +113,9 @@ def resume(sweep: str, *, workspace: Path | None, address: str | None, face: Fac
 
     Args:
         sweep: its folder, its name in the workspace, or the beginning of one that is unique.
+        workspace: where to look for it.
+        address: of a Ray to join.
+        face: told what happens.
 
     Raises:
         UserError: no such sweep, another driver is at it, or its data changed since.
@@ -144,7 +140,9 @@ def find_sweep(sweep: str, workspace: Path) -> Path:
     for folder in (Path(sweep), workspace / "sweeps" / sweep):
         if (folder / JOURNAL_FILE).exists():
             return folder.resolve()
-    found = sorted(path.parent for path in (workspace / "sweeps").glob(f"*/{JOURNAL_FILE}") if path.parent.name.startswith(sweep))
+    found = sorted(
+        path.parent for path in (workspace / "sweeps").glob(f"*/{JOURNAL_FILE}") if path.parent.name.startswith(sweep)
+    )
     if len(found) == 1:
         return found[0]
     there = found or sorted(path.parent for path in (workspace / "sweeps").glob(f"*/{JOURNAL_FILE}"))
@@ -163,17 +161,19 @@ def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
         sweep_id=folder.name,
         artifact_location=(folder.parent.parent / "artifacts").as_uri(),
     )
-    journal.append("driver_started", pid=os.getpid())
     recorder.start()
     face.begin(plan, folder)
     try:
         with _log_file(folder):
-            winner, model, baseline, test = _work(plan, journal, address=address, face=face)
+            if journal.state.status != "complete":
+                journal.append("driver_started", pid=os.getpid())
+                _work(plan, journal, address=address, face=face)
+                journal.append("sweep_ended", status="complete")
             face.stage("Recording the winner")
-            journal.append("sweep_ended", status="complete")
             delivered = recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
-            registered = _register(plan, journal, winner, model, recorder=recorder, uri=uri) if delivered else None
-            delivered = recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S) and delivered
+            if delivered and journal.state.registered is None:
+                _register(plan, journal, recorder=recorder, uri=uri)
+                delivered = recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
     except KeyboardInterrupt:
         if journal.state.status != "interrupted":
             journal.append("interrupted", reason="interrupted by a signal")
@@ -185,18 +185,14 @@ def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
         raise
     finally:
         journal.close()
-    outcome = Outcome(
-        folder, plan, journal.state, _judge(plan.spec), winner, baseline, test, registered, delivered, uri
-    )
+    outcome = Outcome(folder, plan, journal.state, _judge(plan.spec), delivered, uri)
     face.end(outcome)
     return outcome
 
 
-def _work(
-    plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
-) -> tuple[Winner, Model, Mapping[str, float], Mapping[str, Mapping[str, float]]]:
+def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face) -> None:
     """Read, sweep, choose and test. Ray is gone when this returns, the store with it."""
-    folder = journal.path.parent
+    trials = journal.path.parent / "trials"
     judge = _judge(plan.spec)
     with ray_session(address):
         check_resources(plan, _ray_machines())
@@ -204,23 +200,16 @@ def _work(
         store = _shared_store(plan)
         _sweep(plan, journal, store, judge=judge, face=face)
         face.stage("Scoring the winner and the baseline on the test split")
-        winner = choose_winner(journal.state, folder / "trials", judge)
+        winner = choose_winner(journal.state, trials, judge)
         if winner is None:
-            raise SweepError(f"{folder}: the checkpoints of this sweep are gone; no winner can be loaded.")
+            raise SweepError(f"{trials}: the checkpoints of this sweep are gone; no winner can be loaded.")
         journal.append("winner", **winner._asdict())
         data: SequenceStore = store.get()
-        model = load_winner(winner, folder / "trials")
         rival = fit_baseline(data, plan.trial_splits, seed=plan.spec.settings.search.seed)
         baseline = score_model(rival, data, contigs=plan.trial_splits.validation, judge=judge)
-        journal.append("baseline", name=BASELINE, metrics=baseline)
-        test = score_once(
-            journal,
-            {"winner": lambda: model, BASELINE: lambda: rival},
-            store=data,
-            test=plan.indices(plan.splits.test),
-            judge=judge,
-        )
-    return winner, model, baseline, test
+        journal.append("baseline", name=BASELINE, metrics=finite(baseline))
+        subjects = {"winner": lambda: load_winner(winner, trials), BASELINE: lambda: rival}
+        score_once(journal, subjects, store=data, test=plan.indices(plan.splits.test), judge=judge)
 
 
 def _sweep(plan: SweepPlan, journal: Journal, store: Any, *, judge: Judge, face: Face) -> None:
@@ -228,10 +217,11 @@ def _sweep(plan: SweepPlan, journal: Journal, store: Any, *, judge: Judge, face:
 
     settings, folder = plan.spec.settings, journal.path.parent
     direction = METRICS[judge.metric].direction
+    own_epochs = {family: forecast.max_epochs for family, forecast in plan.families.items()}
     controller = Controller(
         journal,
         searcher=settings.search.build(plan.spec.space, direction),
-        scheduler=settings.scheduler.build(direction),
+        scheduler=settings.scheduler.build(direction, own_epochs=own_epochs),
         limits=Limits(settings.budget.trials, settings.budget.hours, settings.trials.concurrent),
         seed=settings.search.seed,
     )
@@ -246,7 +236,9 @@ def _sweep(plan: SweepPlan, journal: Journal, store: Any, *, judge: Judge, face:
     )
     tune_run = TuneRun(
         folder=folder / "ray",
-        families={name: FamilyPlan(forecast.resources, forecast.max_epochs) for name, forecast in plan.families.items()},
+        families={
+            name: FamilyPlan(forecast.resources, forecast.max_epochs) for name, forecast in plan.families.items()
+        },
         retries=settings.trials.retries,
         on_change=lambda: face.trials(controller),
     )
@@ -264,20 +256,19 @@ def _shared_store(plan: SweepPlan) -> Any:
     return SharedStore(ray.put(plan.data.read_store()))
 
 
-def _register(
-    plan: SweepPlan, journal: Journal, winner: Winner, model: Model, *, recorder: Recorder, uri: str
-) -> Registered:
-    folder = journal.path.parent
+def _register(plan: SweepPlan, journal: Journal, *, recorder: Recorder, uri: str) -> None:
+    folder, chosen = journal.path.parent, journal.state.winner
+    assert chosen is not None
+    winner = Winner(**chosen)
     registered = register_winner(
         tracking_uri=uri,
         run_id=recorder.trial_run_id(winner.trial),
         model_folder=folder / "trials" / winner.checkpoint / "model",
         name=plan.spec.settings.name,
-        model=model,
+        model=load_winner(winner, folder / "trials"),
         sweep_id=folder.name,
     )
     journal.append("registered", **registered._asdict())
-    return registered
 
 
 def _judge(spec: Spec) -> Judge:
@@ -311,7 +302,7 @@ def _facts(plan: SweepPlan, sweep_id: str) -> Mapping[str, Any]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "seed": settings.search.seed,
-        "files": plan.data.fingerprints(),
+        "files": [{**file, "name": Path(file["path"]).name} for file in plan.data.fingerprints()],
         "data": {
             "kind": settings.data.kind,
             "tracks": list(settings.data.tracks),
@@ -343,7 +334,9 @@ def _git_commit(folder: Path) -> str | None:
     """The commit that the spec's folder is at, '+changes' added where it is not clean; None outside a repository."""
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
-        status = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=True)
+        status = subprocess.run(
+            ["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit.stdout.strip() + ("+changes" if status.stdout.strip() else "")

@@ -90,9 +90,7 @@ class SequenceStore:
             (example,) int64, in order.
         """
         length, stride = length_bp // self.resolution_bp, stride_bp // self.resolution_bp
-        starts = [
-            np.arange(self.offsets[c], self.offsets[c + 1] - length + 1, stride, dtype=np.int64) for c in contigs
-        ]
+        starts = [np.arange(self.offsets[c], self.offsets[c + 1] - length + 1, stride, dtype=np.int64) for c in contigs]
         return np.concatenate(starts) if starts else np.empty(0, dtype=np.int64)
 
     def gather(self, starts: IntArray, *, length_bp: int) -> Windows:

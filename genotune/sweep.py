@@ -6,6 +6,7 @@ try, what to stop and what is remembered is the controller's; Tune's own snapsho
 
 import contextlib
 import logging
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +42,7 @@ class TuneRun(NamedTuple):
     """What Tune needs beside the controller.
 
     Attributes:
-        folder: for Tune's own files; what lies there is not needed afterwards.
+        folder: for Tune's own files; removed at the end.
         families: by name.
         retries: how often a trial is started again after its process died or it raised.
         on_change: called after each step that changed something, and about every second.
@@ -85,6 +86,7 @@ def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, 
         except KeyboardInterrupt:
             controller.interrupt("interrupted by a signal")
             raise
+    shutil.rmtree(run.folder, ignore_errors=True)
     controller.check_outcome()
 
 
@@ -104,7 +106,14 @@ def _number(trial: Trial) -> int:
     return int(trial.config["trial"])
 
 
-class _Ask(TuneSearcher):  # type: ignore[misc]
+class _Live:
+    """Not in Tune's snapshots, which nothing reads: the journal is the state."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Ask(_Live, TuneSearcher):
     """Tune asks for a configuration: the controller's next task."""
 
     def __init__(self, controller: Controller, families: Mapping[str, FamilyPlan]) -> None:
@@ -112,10 +121,10 @@ class _Ask(TuneSearcher):  # type: ignore[misc]
         self._controller = controller
         self._families = families
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # noqa: ARG002
+    def suggest(self, trial_id: str) -> Any:  # noqa: ARG002 - the controller has numbers of its own
         task = self._controller.next_task()
         if task == "finished":
-            return TuneSearcher.FINISHED  # type: ignore[no-any-return]
+            return TuneSearcher.FINISHED
         if task == "wait":
             return None
         family = self._families[task.family]
@@ -130,31 +139,33 @@ class _Ask(TuneSearcher):  # type: ignore[misc]
         """Nothing: `_Watch` has the trial itself, and with it the reason."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the journal is the state."""
+        """Nothing, as in `_Live`."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the journal is the state."""
+        """Nothing, as in `_Live`."""
 
 
-class _Decide(FIFOScheduler):  # type: ignore[misc]
+class _Decide(_Live, FIFOScheduler):
     """Tune has a result and asks whether the trial goes on."""
 
     def __init__(self, controller: Controller) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._controller = controller
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         if "epoch" not in result:
             return str(TrialScheduler.CONTINUE)
         # Tune hands results on flattened.
-        metrics = {name.removeprefix("metrics/"): value for name, value in result.items() if name.startswith("metrics/")}
+        metrics = {
+            name.removeprefix("metrics/"): value for name, value in result.items() if name.startswith("metrics/")
+        }
         action = self._controller.report(
             _number(trial), result["epoch"], value=result["value"], metrics=metrics, checkpoint=result["checkpoint"]
         )
         return str(TrialScheduler.STOP if action == "stop" else TrialScheduler.CONTINUE)
 
 
-class _Watch(Callback):  # type: ignore[misc]
+class _Watch(_Live, Callback):
     """Tune says what became of a trial; and at each turn of its loop a signal may end the sweep."""
 
     def __init__(self, controller: Controller, on_change: Callable[[], None], interrupted: threading.Event) -> None:

@@ -15,7 +15,7 @@ from genotune.controller import Controller
 from genotune.evaluation import BASELINE
 from genotune.journal import SweepState, TrialState
 from genotune.metrics import METRICS
-from genotune.plan import MachineSize, SweepPlan
+from genotune.plan import FamilyForecast, MachineSize, SweepPlan
 from genotune.run import Outcome
 
 _REFRESH_S: Final = 0.25
@@ -85,12 +85,9 @@ class Terminal:
             metric = self._plan.spec.settings.objective.metric
             best = best_trial(state, metric)
             best_words = "" if best is None else f"; best so far {best_value(best, metric):.4f} (trial {best.number})"
-            value = best_value(trial, metric)
-            self._out.print(
-                f"trial {trial.number:>3} {trial.family} {trial.status} after epoch {trial.epoch} ({_first_line(trial.reason)}): "
-                f"{metric} {_number(value)}{best_words}",
-                markup=False,
-            )
+            end = f"{trial.status} after epoch {trial.epoch} ({_last_line(trial.reason)})"
+            value = _number(best_value(trial, metric))
+            self._out.print(f"trial {trial.number:>3} {trial.family} {end}: {metric} {value}{best_words}", markup=False)
 
     def _table(self, controller: Controller) -> RenderableType:
         assert self._plan is not None
@@ -114,16 +111,20 @@ class Terminal:
     def _head(self, state: SweepState) -> str:
         assert self._plan is not None
         settings = self._plan.spec.settings
-        counts = {status: sum(trial.status == status for trial in state.trials.values()) for status in ("running", "complete", "stopped", "failed")}
+        counts = {
+            status: sum(trial.status == status for trial in state.trials.values())
+            for status in ("running", "complete", "stopped", "failed")
+        }
         metric = settings.objective.metric
         best = best_trial(state, metric)
         spent_s = state.active_s + max(0.0, time.time() - state.last_s)
         left = "" if settings.budget.hours is None else f" of {_duration(settings.budget.hours * 3600)}"
-        best_words = "nothing yet" if best is None else f"{best_value(best, metric):.4f} by trial {best.number} ({best.family})"
-        return (
-            f"{len(state.trials)} of {settings.budget.trials} trials: {counts['running']} running, {counts['complete']} complete, "
-            f"{counts['stopped']} stopped, {counts['failed']} failed; {_duration(spent_s)}{left}\nbest {metric}: {best_words}"
+        best_words = (
+            "nothing yet" if best is None else f"{best_value(best, metric):.4f} by trial {best.number} ({best.family})"
         )
+        parts = ", ".join(f"{count} {status}" for status, count in counts.items())
+        trials = f"{len(state.trials)} of {settings.budget.trials} trials: {parts}; {_duration(spent_s)}{left}"
+        return f"{trials}\nbest {metric}: {best_words}"
 
     def _rungs(self, controller: Controller) -> str:
         lines = [
@@ -156,20 +157,32 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
         table.add_column(header)
     for name, contigs in plan.splits._asdict().items():
         bases = plan.bases(contigs)
-        table.add_row(name, ", ".join(contigs), f"{bases:,}", f"{sum(-(-plan.data.contigs[c] // settings.data.resolution_bp) for c in contigs):,}")
-    out.print(table)
-    out.print(f"store: {plan.data.store_nbytes / 1e6:,.1f} MB, once per node; twice that on the driver's while it is built")
-    budget = f"{settings.budget.trials} trials" + ("" if settings.budget.hours is None else f" or {settings.budget.hours:g} h")
-    out.print(f"budget: {budget}; search {settings.search.kind}, scheduler {settings.scheduler.kind}, objective {settings.objective.metric} in {plan.spec.bin_bp}-bp bins")
-    for family, forecast in plan.families.items():
-        few, many = forecast.n_examples
-        examples = f"{few:,}" if few == many else f"{few:,} to {many:,}"
-        rungs = ", ".join(map(str, forecast.rungs)) or "none"
-        out.print(
-            f"{family}: {forecast.n_domains} searched parameters, {examples} training examples an epoch, up to {forecast.max_epochs} epochs, "
-            f"rungs at {rungs}; {forecast.resources.cpus:g} CPUs and {forecast.resources.gpus:g} GPUs a trial, "
-            f"{sum(trials_at_once(forecast.resources.cpus, forecast.resources.gpus, machine) for machine in machines)} at once"
+        table.add_row(
+            name,
+            ", ".join(contigs),
+            f"{bases:,}",
+            f"{sum(-(-plan.data.contigs[c] // settings.data.resolution_bp) for c in contigs):,}",
         )
+    out.print(table)
+    out.print(f"store: {plan.data.store_nbytes / 1e6:,.1f} MB, once per node; twice that while the driver builds it")
+    hours = "" if settings.budget.hours is None else f" or {settings.budget.hours:g} h, whichever comes first"
+    out.print(f"budget: {settings.budget.trials} trials{hours}")
+    out.print(f"search: {settings.search.kind}; scheduler: {settings.scheduler.kind}")
+    out.print(f"objective: {settings.objective.metric} in {plan.spec.bin_bp}-bp bins of validation")
+    for family, forecast in plan.families.items():
+        out.print(f"{family}: {_forecast_words(forecast, machines)}")
+
+
+def _forecast_words(forecast: FamilyForecast, machines: list[MachineSize]) -> str:
+    few, many = forecast.n_examples
+    examples = f"{few:,}" if few == many else f"{few:,} to {many:,}"
+    resources = forecast.resources
+    at_once = sum(trials_at_once(resources.cpus, resources.gpus, machine) for machine in machines)
+    return (
+        f"{forecast.n_domains} searched parameters, {examples} training examples an epoch, up to {forecast.max_epochs} "
+        f"epochs, rungs at {', '.join(map(str, forecast.rungs)) or 'none'}; {resources.cpus:g} CPUs and "
+        f"{resources.gpus:g} GPUs a trial, {at_once} at once"
+    )
 
 
 def trials_at_once(cpus: float, gpus: float, machine: MachineSize) -> int:
@@ -179,24 +192,37 @@ def trials_at_once(cpus: float, gpus: float, machine: MachineSize) -> int:
 
 def summary(outcome: Outcome) -> list[str]:
     """The last lines of a run."""
-    plan, winner, metric = outcome.plan, outcome.winner, outcome.judge.metric
-    trial = outcome.state.trials[winner.trial]
-    test, rival = outcome.test["winner"], outcome.test[BASELINE]
-    baseline = outcome.baseline[metric]
+    plan, state, metric = outcome.plan, outcome.state, outcome.judge.metric
+    assert state.winner is not None
+    trial = state.trials[state.winner["trial"]]
+    value, rival = state.winner["value"], state.baselines[BASELINE].get(metric, math.nan)
+    tested = {name: scores.get(metric, math.nan) for name, scores in state.scores.items()}
     lines = [
-        f"[bold]{trial.family}[/bold] of trial {winner.trial} won, at epoch {winner.epoch}: {draw_words(trial, n=99)}",
-        f"  validation ({', '.join(plan.splits.validation)}): {metric} {winner.value:.4f}; k-mer ridge {baseline:.4f}, "
-        f"the winner is {winner.value - baseline:+.4f} apart",
-        f"  test ({', '.join(plan.splits.test)}), scored once: {metric} {_number(test.get(metric, math.nan))}; "
-        f"k-mer ridge {_number(rival.get(metric, math.nan))}",
-        f"  {_counts(outcome.state)}; record in {_short(outcome.folder)}",
+        f"[bold]{trial.family}[/bold] of trial {trial.number} won, at epoch {state.winner['epoch']}: "
+        f"{draw_words(trial, n=99)}",
+        f"  validation ({', '.join(plan.splits.validation)}): {metric} {value:.4f}, {_beside(value, rival, metric)}",
+        f"  test ({', '.join(plan.splits.test)}), scored once: {metric} {_number(tested['winner'])}, "
+        f"{_beside(tested['winner'], tested[BASELINE], metric)}",
+        f"  {_counts(state)}; record in {_short(outcome.folder)}",
     ]
-    if outcome.registered is None:
-        lines.append(f"[yellow]MLflow ({outcome.tracking_uri}) did not take everything; `genotune resume {outcome.folder.name}` delivers the rest.[/yellow]")
-    else:
-        registered = outcome.registered
-        lines.append(f"  model models:/{registered.name}@best (version {registered.version}); compare the trials with: genotune ui")
+    if state.registered is None or not outcome.delivered:
+        lines.append(
+            f"[yellow]MLflow at {outcome.tracking_uri} did not take everything; "
+            f"`genotune resume {outcome.folder.name}` delivers the rest.[/yellow]"
+        )
+    if state.registered is not None:
+        name, version = state.registered["name"], state.registered["version"]
+        lines.append(f"  model models:/{name}@best (version {version}); compare the trials with: genotune ui")
     return lines
+
+
+def _beside(value: float, baseline: float, metric: str) -> str:
+    """The baseline and how far it is beaten, or not."""
+    if not (math.isfinite(value) and math.isfinite(baseline)):
+        return f"k-mer ridge {_number(baseline)}"
+    gain = value - baseline if METRICS[metric].direction == "maximize" else baseline - value
+    words = f"better by {gain:.4f}" if gain > 0 else f"no better: behind by {-gain:.4f}"
+    return f"{words} than k-mer ridge's {baseline:.4f}" if gain > 0 else f"{words}, k-mer ridge has {baseline:.4f}"
 
 
 def best_trial(state: SweepState, metric: str) -> TrialState | None:
@@ -221,13 +247,19 @@ def draw_words(trial: TrialState, *, n: int = _SHOWN_PARAMS) -> str:
         for key in name.split("."):
             value = value.get(key) if isinstance(value, dict) else None
         if value is not None and not isinstance(value, dict):
-            words.append(f"{name.rsplit('.', 1)[-1]} {value:.3g}" if isinstance(value, float) else f"{name.rsplit('.', 1)[-1]} {value}")
+            words.append(
+                f"{name.rsplit('.', 1)[-1]} {value:.3g}"
+                if isinstance(value, float)
+                else f"{name.rsplit('.', 1)[-1]} {value}"
+            )
     return ", ".join(words[:n])
 
 
 def _counts(state: SweepState) -> str:
     trials = list(state.trials.values())
-    parts = [f"{sum(trial.status == status for trial in trials)} {status}" for status in ("complete", "stopped", "failed")]
+    parts = [
+        f"{sum(trial.status == status for trial in trials)} {status}" for status in ("complete", "stopped", "failed")
+    ]
     return f"{len(trials)} trials ({', '.join(parts)}) in {_duration(state.active_s)}"
 
 
@@ -241,7 +273,7 @@ def _number(value: float) -> str:
     return f"{value:.4f}" if math.isfinite(value) else "-"
 
 
-def _first_line(text: str) -> str:
+def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
     return lines[-1] if lines else ""
 

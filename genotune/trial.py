@@ -108,7 +108,9 @@ def fit_trial(
     def report(progress: Progress) -> float:
         loss = progress.metrics.get("train_loss", 0.0)
         if not math.isfinite(loss):
-            raise NotFiniteError(f"the training loss is {loss} at epoch {progress.epoch}; a lower learning rate may help.")
+            raise NotFiniteError(
+                f"the training loss is {loss} at epoch {progress.epoch}; a lower learning rate may help."
+            )
         scores = validate(progress.model, store, setup=setup)
         value = scores[setup.judge.metric]
         metrics = {**progress.metrics, **{f"validation.{name}": number for name, number in scores.items()}}
@@ -212,5 +214,7 @@ def device_for(gpus: float) -> str:
     import torch
 
     if not torch.cuda.is_available():
-        raise RuntimeError("this trial was given a GPU, but torch finds none: its build has no CUDA, or the driver is missing.")
+        raise RuntimeError(
+            "this trial was given a GPU, but torch finds none: its build has no CUDA, or the driver is missing."
+        )
     return "cuda"

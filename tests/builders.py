@@ -52,7 +52,9 @@ def write_genome(folder: Path, *, lengths: dict[str, int], seed: int = 0) -> Non
                 counts[place - 20 : place + 28] += rng.poisson(0.8, size=48)
             lines += [f">{contig}", "".join(bases)]
             covered = np.flatnonzero(counts)
-            track.addEntries([contig] * len(covered), covered.tolist(), ends=(covered + 1).tolist(), values=counts[covered].tolist())
+            track.addEntries(
+                [contig] * len(covered), covered.tolist(), ends=(covered + 1).tolist(), values=counts[covered].tolist()
+            )
     (folder / "genome.fa").write_text("\n".join(lines) + "\n")
 
 

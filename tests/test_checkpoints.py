@@ -19,7 +19,9 @@ class Stub:
 
 
 def write(folder, epoch, score):
-    progress = Progress(epoch, Stub(epoch), {}, lambda path, *, value: (path / "state.json").write_text(f"{epoch} {value}"))
+    progress = Progress(
+        epoch, Stub(epoch), {}, lambda path, *, value: (path / "state.json").write_text(f"{epoch} {value}")
+    )
     return folder.write(progress, score=score, metrics={"validation.pearson": score})
 
 

@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,13 +32,28 @@ def test_help_costs_less_than_half_a_second_of_cpu():
 def test_check_prints_the_plan_and_decodes_nothing(genotune, tiny):
     result = genotune("check", tiny)
     assert result.returncode == 0, result.stderr
-    for words in ("tiny can run", "chrA", "40,000", "12,000", "5 trials", "rungs at 1, 2", "1 CPUs and 0 GPUs", "store:"):
+    for words in (
+        "tiny can run",
+        "chrA",
+        "40,000",
+        "12,000",
+        "5 trials",
+        "rungs at 1, 2",
+        "1 CPUs and 0 GPUs",
+        "store:",
+    ):
         assert words in result.stdout
-    assert sorted(path.name for path in tiny.parent.iterdir() if not path.name.endswith((".fai",))) == ["genome.fa", "sites.bw", "tiny.yaml"]
+    assert sorted(path.name for path in tiny.parent.iterdir() if not path.name.endswith((".fai",))) == [
+        "genome.fa",
+        "sites.bw",
+        "tiny.yaml",
+    ]
 
 
 def test_every_fault_of_a_spec_is_told_at_once_with_its_line(genotune, edited):
-    spec = edited(("channels: {choice", "chanels: {choice"), ("trials: 5", "trials: five"), ("metric: pearson", "metric: pearsn"))
+    spec = edited(
+        ("channels: {choice", "chanels: {choice"), ("trials: 5", "trials: five"), ("metric: pearson", "metric: pearsn")
+    )
     result = genotune("check", spec)
     assert result.returncode == 2
     assert "tiny.yaml:15: params.chanels: poisson_cnn has no such setting. Did you mean 'channels'?" in result.stderr
@@ -48,8 +64,16 @@ def test_every_fault_of_a_spec_is_told_at_once_with_its_line(genotune, edited):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("stem_width: 9", "stem_widht: 9", r"params.stem_widht: poisson_cnn has no such setting. Did you mean 'stem_width'?"),
-        ("reference: genome.fa", "referense: genome.fa", "data.referense: data has no such setting. Did you mean 'reference'?"),
+        (
+            "stem_width: 9",
+            "stem_widht: 9",
+            r"params.stem_widht: poisson_cnn has no such setting. Did you mean 'stem_width'?",
+        ),
+        (
+            "reference: genome.fa",
+            "referense: genome.fa",
+            "data.referense: data has no such setting. Did you mean 'reference'?",
+        ),
         ("stem_width: 9", "stem_width: nine", "params.stem_width: found the text 'nine'; expected a whole number."),
         ("stem_width: 9", 'learning_rate: "1e-4"', "stands here twice"),
         ("[1.0e-3, 3.0e-2]", '["1e-4", 3.0e-2]', "1e-4"),
@@ -65,15 +89,27 @@ def test_every_fault_of_a_spec_is_told_at_once_with_its_line(genotune, edited):
         ("test: [chrC]", "test: [chrB]", "chrB"),
         ("metric: pearson", "metric: auroc", "auroc is for a binary target, this one is signal."),
         ("metric: pearson", "metric: pearsonr", "unknown metric 'pearsonr'. Did you mean 'pearson'?"),
-        ("bin_bp: 16}", "bin_bp: 24}", "objective.bin_bp: found 24; must be a whole multiple of data.resolution_bp (16), e.g. 32."),
+        (
+            "bin_bp: 16}",
+            "bin_bp: 24}",
+            "objective.bin_bp: found 24; must be a whole multiple of data.resolution_bp (16), e.g. 32.",
+        ),
         ("      bin_bp: 16", "      bin_bp: 24", "params.bin_bp"),
         ("length_bp: 256", "length_bp: 50000", "params.windows"),
         ("kind: tpe", "kind: tbe", "Did you mean 'tpe'?"),
         ("kind: tpe", "kind: grid", "params.learning_rate"),
         ("kind: bigwig", "kind: bigvig", "bigwig"),
         ("{concurrent: 1}", "{concurrent: 0}", "trials.concurrent: found 0; must be at least 1."),
-        ("budget: {trials: 5}", "budget: {trials: 5}\nresources: {poisson_cnn: {cpus: 4000}}", "a trial asks for 4000 CPUs"),
-        ("budget: {trials: 5}", "budget: {trials: 5}\nresources: {rigde: {cpus: 1}}", "resources.rigde: no model of this family"),
+        (
+            "budget: {trials: 5}",
+            "budget: {trials: 5}\nresources: {poisson_cnn: {cpus: 4000}}",
+            "a trial asks for 4000 CPUs",
+        ),
+        (
+            "budget: {trials: 5}",
+            "budget: {trials: 5}\nresources: {rigde: {cpus: 1}}",
+            "resources.rigde: no model of this family",
+        ),
         ("budget: {trials: 5}", "budget: {trials: 5}\nbudget: {trials: 6}", "'budget' stands here twice"),
         ("search: {", "search: [", "not YAML"),
     ],
@@ -88,7 +124,10 @@ def test_a_mistake_is_answered_with_a_message_and_exit_code_2(genotune, edited, 
 def test_a_number_in_quotation_marks_is_told_how_to_be_written(genotune, edited):
     result = genotune("check", edited(("stem_width: 9", "stem_width: 9\n      dropout: '1e-4'")))
     assert result.returncode == 2
-    assert "params.dropout: found the text '1e-4'; expected a number. Write the number without quotation marks: 0.0001." in result.stderr
+    assert (
+        "params.dropout: found the text '1e-4'; expected a number. Write the number without quotation marks: 0.0001."
+        in result.stderr
+    )
 
 
 def test_a_number_in_scientific_notation_is_a_number(genotune, edited):
@@ -123,4 +162,4 @@ def test_resume_of_an_unknown_sweep_says_what_is_there(genotune):
 
 
 def test_the_console_script_is_installed():
-    assert os.access(os.path.join(os.path.dirname(sys.executable), "genotune"), os.X_OK)  # noqa: PTH
+    assert os.access(Path(sys.executable).parent / "genotune", os.X_OK)

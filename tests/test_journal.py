@@ -33,7 +33,9 @@ def test_events_are_numbered_from_one_and_come_back_in_order(open_journal, tmp_p
 def test_an_event_is_on_disk_before_its_readers_hear_of_it(open_journal, tmp_path):
     journal = open_journal()
     seen = []
-    journal.follow(lambda event: seen.append(json.loads((tmp_path / JOURNAL_FILE).read_bytes().splitlines()[-1])["number"]))
+    journal.follow(
+        lambda event: seen.append(json.loads((tmp_path / JOURNAL_FILE).read_bytes().splitlines()[-1])["number"])
+    )
     propose(journal)
     propose(journal, trial=1)
     assert seen == [1, 2]
@@ -76,7 +78,9 @@ def test_a_trial_is_what_its_events_say(open_journal, tmp_path):
     journal = open_journal()
     propose(journal)
     journal.append("started", trial=0, device="cpu")
-    journal.append("report", trial=0, epoch=1, value=0.5, metrics={"train_loss": 1.0}, checkpoint="trial-0000/epoch-0001")
+    journal.append(
+        "report", trial=0, epoch=1, value=0.5, metrics={"train_loss": 1.0}, checkpoint="trial-0000/epoch-0001"
+    )
     journal.append("decision", trial=0, epoch=1, action="continue", rung=1, reason="")
     journal.append("report", trial=0, epoch=2, value=None, metrics={}, checkpoint=None)
     journal.append("decision", trial=0, epoch=2, action="stop", rung=None, reason="not a number")

@@ -89,7 +89,9 @@ def loaded_after(code: str) -> set[str]:
     return set(result.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["genotune.cli", "genotune.spec", "genotune.run", "genotune.terminal", "genotune.trial"])
+@pytest.mark.parametrize(
+    "module", ["genotune.cli", "genotune.spec", "genotune.run", "genotune.terminal", "genotune.trial"]
+)
 def test_importing_the_face_and_the_settings_loads_no_heavy_library(module):
     assert not loaded_after(f"import {module}") & set(HEAVY)
 
@@ -97,5 +99,6 @@ def test_importing_the_face_and_the_settings_loads_no_heavy_library(module):
 def test_checking_a_broken_spec_loads_no_heavy_library(tmp_path):
     spec = tmp_path / "broken.yaml"
     spec.write_text("name: x\nmodels: []\n")
-    code = f"import sys; sys.argv = ['genotune', 'check', {str(spec)!r}]\nfrom genotune.cli import _exit_code\nassert _exit_code() == 2"
+    code = f"import sys; sys.argv = ['genotune', 'check', {str(spec)!r}]"
+    code += "\nfrom genotune.cli import _exit_code\nassert _exit_code() == 2"
     assert not loaded_after(code) & set(HEAVY)

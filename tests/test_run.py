@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from builders import clean_environment, rows
+
 from genotune.journal import read_state
 
 
@@ -24,7 +24,14 @@ def sweep_folder(tmp_path):
 def curves(state):
     """What a sweep did, without its clock: draws, objective by epoch, decisions, ends."""
     return [
-        (trial.number, trial.params, trial.seed, dict(sorted(trial.curve.items())), dict(sorted(trial.decisions.items())), trial.status)
+        (
+            trial.number,
+            trial.params,
+            trial.seed,
+            dict(sorted(trial.curve.items())),
+            dict(sorted(trial.decisions.items())),
+            trial.status,
+        )
         for trial in state.trials.values()
     ]
 
@@ -50,7 +57,12 @@ def assert_record_is_complete(tmp_path, state):
     for trial in state.trials.values():
         run_id, _, tags = children[str(trial.number)]
         assert tags["mlflow.parentRunId"] == parents[0][0]
-        steps = [step for (step,) in rows(database, f"select step from metrics where run_uuid = '{run_id}' and key = 'objective' order by step")]
+        steps = [
+            step
+            for (step,) in rows(
+                database, f"select step from metrics where run_uuid = '{run_id}' and key = 'objective' order by step"
+            )
+        ]
         assert steps == sorted(trial.curve), f"trial {trial.number}"
         params = dict(rows(database, f"select key, value from params where run_uuid = '{run_id}'"))
         assert params["learning_rate"] == str(trial.params["learning_rate"])
@@ -107,7 +119,10 @@ def assert_winner_predicts_what_was_measured(tiny, tmp_path, state):
     codes = store.contig_sequence(contig)
     crop, length = 64, 256
     padded = np.concatenate([np.full(crop, 4, np.uint8), codes, np.full(length, 4, np.uint8)])
-    windows = ["".join("ACGTN"[code] for code in padded[start : start + length]) for start in range(0, len(codes), length - 2 * crop)]
+    windows = [
+        "".join("ACGTN"[code] for code in padded[start : start + length])
+        for start in range(0, len(codes), length - 2 * crop)
+    ]
     (tmp_path / "windows.json").write_text(json.dumps(windows))
     uri = f"sqlite:///{tmp_path / '.genotune' / 'mlflow.db'}"
     command = [sys.executable, "-c", PREDICT, uri, str(tmp_path / "windows.json"), str(tmp_path / "out.npy")]
@@ -145,7 +160,13 @@ def test_resuming_a_finished_sweep_scores_nothing_twice(finished, genotune, tmp_
 def start(tiny, tmp_path, *arguments):
     command = [sys.executable, "-m", "genotune.cli", *map(str, arguments)]
     return subprocess.Popen(
-        command, cwd=tmp_path, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=tmp_path,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 

@@ -75,39 +75,47 @@ def problems_of(error: ValidationError, kind: Any, *, name: str) -> list[Problem
         kind: the settings class, or a union of them.
         name: what to call it, e.g. 'poisson_cnn' or 'the spec'.
     """
-    return [_problem(detail, kind, name) for detail in error.errors(include_url=False)]
+    return [problem_of(detail, kind, name=name) for detail in error.errors(include_url=False)]
 
 
-def _problem(detail: ErrorDetails, kind: Any, name: str) -> Problem:
+def problem_of(detail: ErrorDetails, kind: Any, *, name: str) -> Problem:
+    """One of the faults that pydantic found; see `problems_of`."""
     place = _place(kind, detail["loc"])
     return Problem(place.path, _message(detail, place, name))
 
 
 def _message(detail: ErrorDetails, place: _Place, name: str) -> str:
     fault, found, context = detail["type"], detail["input"], detail.get("ctx", {})
-    if fault == "extra_forbidden":
-        key = str(detail["loc"][-1])
-        known = [field for field in place.owner.model_fields if field != "family"] if place.owner else []
-        subject = name if len(place.path) == 1 else f"{'.'.join(map(str, place.path[:-1]))}"
-        return f"{subject} has no such setting.{did_you_mean(key, known)}"
-    if fault == "missing":
-        return "is missing, and has no default."
-    if fault in ("literal_error", "union_tag_invalid"):
-        expected = context.get("expected") or context.get("expected_tags", "")
-        known = [word.strip().strip("'") for word in str(expected).replace(" or ", ", ").split(",")]
-        word = str(context.get("tag", found))
-        return f"found {describe(word if fault == 'union_tag_invalid' else found)}.{did_you_mean(word, known)}"
-    if fault == "union_tag_not_found":
-        return f"{str(context.get('discriminator', 'kind')).strip(chr(39))!r} is missing: it says which kind this is."
-    if fault in _COMPARED:
-        word, key = _COMPARED[fault]
-        return f"found {describe(found)}; must be {word} {context[key]}."
-    if fault in _EXPECTED:
-        return f"found {describe(found)}; expected {_EXPECTED[fault]}.{_number_hint(fault, found)}"
-    if fault == "value_error":
-        return str(context["error"])
-    text = detail["msg"][0].lower() + detail["msg"][1:]
-    return f"found {describe(found)}; {text}."
+    match fault:
+        case "extra_forbidden":
+            known = [field for field in place.owner.model_fields if field != "family"] if place.owner else []
+            subject = ".".join(map(str, place.path[:-1])) or name
+            message = f"{subject} has no such setting.{did_you_mean(str(detail['loc'][-1]), known)}"
+        case "missing":
+            message = "is missing, and has no default."
+        case "union_tag_not_found":
+            message = f"{str(context['discriminator']).strip(chr(39))!r} is missing: it says which kind this is."
+        case "literal_error" | "union_tag_invalid":
+            message = _not_among(detail)
+        case "value_error":
+            message = str(context["error"])
+        case _ if fault in _COMPARED:
+            word, key = _COMPARED[fault]
+            message = f"found {describe(found)}; must be {word} {context[key]}."
+        case _ if fault in _EXPECTED:
+            message = f"found {describe(found)}; expected {_EXPECTED[fault]}.{_number_hint(fault, found)}"
+        case _:
+            message = f"found {describe(found)}; {detail['msg'][0].lower()}{detail['msg'][1:]}."
+    return message
+
+
+def _not_among(detail: ErrorDetails) -> str:
+    """For a word that is none of those allowed."""
+    context = detail["ctx"]
+    expected = str(context.get("expected") or context["expected_tags"])
+    known = [word.strip().strip("'") for word in expected.replace(" or ", ", ").split(",")]
+    found = context.get("tag", detail["input"])
+    return f"found {describe(found)}.{did_you_mean(str(found), known)}"
 
 
 def _number_hint(fault: str, found: object) -> str:
@@ -130,7 +138,7 @@ def _place(kind: Any, location: tuple[int | str, ...]) -> _Place:
     for step in location:
         members = _members(current)
         tagged = [member for member in members if _is_tagged(member, step)]
-        if tagged and len(members) > 1:
+        if tagged:
             current = tagged[0]
             continue
         models = [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
@@ -161,7 +169,7 @@ def _members(kind: Any) -> list[Any]:
 def _is_tagged(member: Any, tag: object) -> bool:
     if not (isinstance(member, type) and issubclass(member, BaseModel)):
         return False
-    return any(
+    return tag not in member.model_fields and any(
         get_origin(field.annotation) is Literal and tag in get_args(field.annotation)
         for name, field in member.model_fields.items()
         if name in ("kind", "family", "by")

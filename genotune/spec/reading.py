@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from genotune.errors import Problem, SpecError
-from genotune.metrics import METRICS, metric_problem
+from genotune.metrics import METRICS
 from genotune.settings import build
-from genotune.spec.messages import did_you_mean, problems_of
+from genotune.spec.messages import did_you_mean, problem_of, problems_of
 from genotune.spec.schema import SpecFile
 from genotune.spec.yaml_source import YamlPath, YamlSource, YamlSyntaxError, parse_yaml
 from genotune.trainables import FAMILIES, FamilySettings
@@ -95,7 +95,7 @@ def fit_problems(spec: Spec, data: DataPlan) -> list[Problem]:
         for picks, _ in template.ends():
             trainable: Trainable = build(FamilySettings, {"family": family, **template.build(picks)})
             problems += [
-                Problem(("models", index, "params", *_template_path(template, picks, problem.path)), problem.message)
+                Problem(("models", index, "params", *template.source_path(picks, problem.path)), problem.message)
                 for problem in trainable.problems(data)
             ]
     return problems
@@ -118,9 +118,10 @@ def _read(path: Path) -> str:
 
 
 def _spec_error(path: Path, source: YamlSource, problems: list[Problem]) -> SpecError:
-    lines = {}
+    lines: dict[str, int] = {}
     for problem in problems:
-        lines.setdefault(f"{path}:{source.line(problem.path)}: {_dotted(problem.path)}{problem.message}", source.line(problem.path))
+        number = source.line(problem.path)
+        lines[f"{path}:{number}: {_dotted(problem.path)}{problem.message}"] = number
     return SpecError(sorted(lines, key=lambda line: lines[line]))
 
 
@@ -169,24 +170,21 @@ def _faults_at_ends(family: str, template: Template) -> list[Problem]:
         try:
             build(FAMILIES[family], {"family": family, **values})
         except ValidationError as error:
-            for problem in problems_of(error, FAMILIES[family], name=family):
-                faults[Problem(_template_path(template, picks, problem.path), problem.message)] = None
+            for detail in error.errors(include_url=False):
+                path, message = problem_of(detail, FAMILIES[family], name=family)
+                # An unknown key is at fault itself, whatever choice stands behind it.
+                whole = len(path) - (detail["type"] == "extra_forbidden")
+                faults[Problem((*template.source_path(picks, path[:whole]), *path[whole:]), message)] = None
     return list(faults)
-
-
-def _template_path(template: Template, picks: Mapping[str, int | float], path: YamlPath) -> YamlPath:
-    """The place in the YAML of a place in the params that were built from it: inside an option of a choice, say."""
-    return template.source_path(picks, path)
 
 
 def _crossed(settings: SpecFile, space: Space) -> Iterator[Problem]:
     """Faults that lie between two parts of the file."""
     for family in settings.resources:
         if family not in space:
-            yield Problem(("resources", family), f"no model of this family in `models`.{did_you_mean(family, list(space))}")
-    fault = metric_problem(settings.objective.metric, "signal")
-    if fault:
-        yield Problem(("objective", "metric"), fault)
+            yield Problem(
+                ("resources", family), f"no model of this family in `models`.{did_you_mean(family, list(space))}"
+            )
     resolution_bp, bin_bp = settings.data.resolution_bp, settings.objective.bin_bp
     if bin_bp is not None and bin_bp % resolution_bp:
         yield Problem(

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from genotune.data import SourceSettings
 from genotune.genome.splits import SplitSettings
+from genotune.metrics import SIGNAL, metric_problem
 from genotune.settings import Settings
 from genotune.tuning import SchedulerSettings, SearchSettings
 
@@ -30,6 +31,14 @@ class Objective(Settings):
     metric: str = "pearson"
     bin_bp: Annotated[int, Field(ge=1)] | None = None
     split: Literal["validation"] = "validation"
+
+    @field_validator("metric")
+    @classmethod
+    def _is_known(cls, metric: str) -> str:
+        fault = metric_problem(metric, SIGNAL)
+        if fault:
+            raise ValueError(fault)
+        return metric
 
 
 class Budget(Settings):

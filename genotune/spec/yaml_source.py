@@ -21,7 +21,9 @@ _RESOLVERS: Final = (
     ("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$")),
     (
         "tag:yaml.org,2002:float",
-        re.compile(r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"),
+        re.compile(
+            r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+        ),
     ),
 )
 _MAX_DEPTH: Final = 40
@@ -70,7 +72,7 @@ def parse_yaml(text: str) -> YamlSource:
         YamlSyntaxError: the text is not YAML, or nests without end.
     """
     try:
-        root = yaml.compose(text, Loader=_Loader)  # noqa: S506 - a SafeLoader underneath
+        root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = 1 if mark is None else mark.line + 1
@@ -101,7 +103,12 @@ def _mapping(node: yaml.MappingNode, path: YamlPath, source: YamlSource) -> dict
             raise YamlSyntaxError(line, "a key must be plain text.")
         key = key_node.value  # keys are names, so `no:` and `1:` stay as they are written
         if key in mapping:
-            source.problems.append(Problem((*path, key), f"{key!r} stands here twice; keep one. (The first: line {source.lines[(*path, key)]}.)"))
+            source.problems.append(
+                Problem(
+                    (*path, key),
+                    f"{key!r} stands here twice; keep one. (The first: line {source.lines[(*path, key)]}.)",
+                )
+            )
         source.lines[(*path, key)] = line
         mapping[key] = _values(value_node, (*path, key), source)
     return mapping
@@ -117,5 +124,12 @@ def _scalar(node: yaml.Node) -> Any:
     if kind == "int":
         return int(text)
     if kind == "float":
-        return float(text.replace(".inf", "inf").replace(".Inf", "inf").replace(".INF", "inf").replace(".nan", "nan").replace(".NaN", "nan").replace(".NAN", "nan"))
+        return float(
+            text.replace(".inf", "inf")
+            .replace(".Inf", "inf")
+            .replace(".INF", "inf")
+            .replace(".nan", "nan")
+            .replace(".NaN", "nan")
+            .replace(".NAN", "nan")
+        )
     return text

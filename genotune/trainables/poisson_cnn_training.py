@@ -9,6 +9,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -98,7 +99,7 @@ def fit(
         if settings.patience is not None and loop.steering.stale >= settings.patience:
             break
         metrics = loop.run_epoch(epoch)
-        value = report(Progress(epoch, loop.model, metrics, loop.saver(epoch)))
+        value = report(Progress(epoch, loop.model, metrics, partial(loop.save, epoch=epoch)))
         loop.steer(value)
     return loop.model
 
@@ -179,11 +180,7 @@ class _Loop:
         schedule = self.settings.schedule
         return self.steering.after(value, plateau=schedule if isinstance(schedule, PlateauSchedule) else None)
 
-    def saver(self, epoch: int) -> "_Saver":
-        """Writes the state at the end of this epoch."""
-        return _Saver(self, epoch)
-
-    def save(self, folder: Path, *, epoch: int, value: float | None) -> None:
+    def save(self, folder: Path, *, epoch: int, value: float | None = None) -> None:
         """Write network, optimiser and steering to a folder."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         for index, slots in self.optimiser.state_dict()["state"].items():
@@ -198,27 +195,18 @@ class _Loop:
         tensors = load_file(folder / _TENSORS)
         own = {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")}
         self.network.load_state_dict(own)
+        weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
         slots: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             kind, key = name.split(".", 1)
             if kind == "optimiser":
                 index, slot = key.split(".", 1)
-                slots.setdefault(int(index), {})[slot] = tensor
+                slots.setdefault(int(index), {})[slot] = _laid_out_as(weights[int(index)], tensor)
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": slots, "param_groups": groups})
         self.step, self.steering = rest["step"], Steering(**rest["steering"])
         epoch: int = rest["epoch"]
         return epoch
-
-
-class _Saver:
-    """`Progress.save_state` of one epoch."""
-
-    def __init__(self, loop: _Loop, epoch: int) -> None:
-        self._loop, self._epoch = loop, epoch
-
-    def __call__(self, folder: Path, *, value: float | None = None) -> None:
-        self._loop.save(folder, epoch=self._epoch, value=value)
 
 
 def _optimiser(network: nn.Module, settings: PoissonCNN) -> torch.optim.AdamW:
@@ -230,6 +218,11 @@ def _optimiser(network: nn.Module, settings: PoissonCNN) -> torch.optim.AdamW:
     others = [weights for weights in network.parameters() if weights.ndim <= 1]
     groups = [{"params": filters, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+
+
+def _laid_out_as(weight: Tensor, tensor: Tensor) -> Tensor:
+    """A slot of the optimiser's in the memory layout of its weight: the fused step goes through both as they lie."""
+    return torch.empty_like(weight).copy_(tensor) if tensor.shape == weight.shape else tensor
 
 
 def _mean_counts(store: SequenceStore, splits: Splits, *, bin_bp: int) -> Tensor:

@@ -58,8 +58,8 @@ class Ridge(Trainable):
     family: Literal["ridge"] = "ridge"
     bin_bp: Annotated[int, Field(ge=1)] | None = None
     k: Annotated[int, Field(ge=1, le=7)] = 5
-    flank_bp: Annotated[int, Field(ge=0, le=100_000)] = 64
-    penalty: Annotated[float, Field(gt=0)] = 1e-2
+    flank_bp: Annotated[int, Field(ge=0, le=100_000)] = 128
+    penalty: Annotated[float, Field(gt=0)] = 0.1
     target: Literal["log1p", "raw"] = "log1p"
     max_bins: Annotated[int, Field(ge=1)] = 500_000
 

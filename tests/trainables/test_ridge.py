@@ -31,7 +31,7 @@ def features_of(store, contig, *, k, flank_bp):
 
 
 def test_planted_weights_are_found(make_store, splits):
-    store = make_store([30000, 8000, 5000])
+    store = make_store([30000, 8000, 4992])  # no N: the number of k-mers of a bin tells nothing
     index = canonical_kmers(2)
     weights = np.random.default_rng(0).uniform(0, 1, index.n_features)
     for contig in range(3):
@@ -62,12 +62,9 @@ def test_the_reported_loss_is_the_mean_squared_error(store, splits):
     seen = []
     settings = Ridge(bin_bp=16, k=3, flank_bp=8, target="raw", penalty=1e-6)
     model = settings.fit(store, splits, report=lambda progress: seen.append(progress.metrics), plan=PLAN)
-    linear = model.bias[0] + sum(
-        features_of(store, contig, k=3, flank_bp=8) @ model.weights.reshape(-1, 1) for contig in ()
-    )
     errors = []
     for contig in (0, 1):
-        fitted = linear + features_of(store, contig, k=3, flank_bp=8) @ model.weights.reshape(-1, 1)[:, 0]
+        fitted = model.bias[0] + features_of(store, contig, k=3, flank_bp=8) @ model.weights.reshape(-1)
         errors.append((fitted - store.contig_signal(contig)[0].astype(np.float64) * 16) ** 2)
     assert seen[0]["train_loss"] == pytest.approx(np.concatenate(errors).mean())
 

@@ -100,7 +100,7 @@ def test_nothing_that_is_saved_is_a_pickle(trainable, store, splits, tmp_path):
     assert {path.suffix for path in written} == {".json", ".safetensors"}
     for path in written:
         if path.suffix == ".json":
-            json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{path} holds {name}"))
+            json.loads(path.read_text(), parse_constant=pytest.fail)
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])
@@ -135,7 +135,9 @@ def test_the_same_seed_gives_the_same_model(trainable, store, splits):
 
 def test_validation_during_the_fit_changes_nothing(trainable, store, splits):
     quiet = fit(trainable, store, splits)
-    watched = fit(trainable, store, splits, report=lambda progress: float(progress.model.predict_contig(store, 2).sum()))
+    watched = fit(
+        trainable, store, splits, report=lambda progress: float(progress.model.predict_contig(store, 2).sum())
+    )
     codes = some_codes(quiet)
     np.testing.assert_array_equal(quiet.predict(codes), watched.predict(codes))
 
@@ -144,7 +146,7 @@ def test_what_report_raises_ends_the_fit(trainable, store, splits):
     def report(progress):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match="^$"):
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
         fit(trainable, store, splits, report=report)
 
 

@@ -1,0 +1,149 @@
+"""The runs of one sweep in MLflow: found by their tags, changed by their ids."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from genotune.errors import SweepError
+from genotune.tracking import names
+from genotune.tracking.names import SWEEP, RunKey
+from genotune.tracking.run_changes import Changes, DatasetFacts, RunChange
+from genotune.tracking.stores import is_server, open_client
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_RUNS_A_PAGE: Final = 1000
+
+
+class Record:
+    """What MLflow holds of a sweep.
+
+    Args:
+        tracking_uri: of the store or server.
+        experiment: its name; made if there is none.
+        sweep_id: tags every run of the sweep.
+        artifact_location: of an experiment that is made here; a server decides for itself.
+    """
+
+    def __init__(self, *, tracking_uri: str, experiment: str, sweep_id: str, artifact_location: str | None) -> None:
+        self.tracking_uri = tracking_uri
+        self._experiment = experiment
+        self._sweep_id = sweep_id
+        self._artifact_location = None if is_server(tracking_uri) else artifact_location
+        self._experiment_id = ""
+        self._run_ids: dict[RunKey, str] = {}
+        self._deleted: set[RunKey] = set()
+
+    @cached_property
+    def _client(self) -> "MlflowClient":
+        return open_client(self.tracking_uri)
+
+    def open(self) -> dict[RunKey, str]:
+        """Find the experiment and the sweep's runs; give the status of each.
+
+        Runs that a person deleted are left deleted, and count as ended.
+        """
+        self._run_ids, self._deleted = {}, set()
+        self._experiment_id = self._find_experiment()
+        found: dict[RunKey, str] = {}
+        for run in self._find_runs():
+            key = names.key_of(run.data.tags)
+            if key is None or key in self._run_ids:
+                continue
+            self._run_ids[key] = run.info.run_id
+            found[key] = run.info.status
+            if run.info.lifecycle_stage == "deleted":
+                self._deleted.add(key)
+                found[key] = "FINISHED"
+        return found
+
+    def run_id(self, key: RunKey) -> str:
+        """The id of a run.
+
+        Raises:
+            SweepError: MLflow has no such run.
+        """
+        if key not in self._run_ids:
+            raise SweepError(f"{self._sweep_id}: MLflow holds no run of its {key.role} {key.name}".rstrip() + ".")
+        return self._run_ids[key]
+
+    def apply(self, changes: Changes) -> None:
+        """Make the runs what the changes say, the sweep's own first. Applied again, it changes nothing."""
+        for key in sorted(changes, key=lambda key: key != SWEEP):
+            if key not in self._run_ids and changes[key].start_ms is not None:
+                self._run_ids[key] = self._create(key, changes[key])
+        for key, change in changes.items():
+            if key in self._run_ids and key not in self._deleted:
+                self._apply(self._run_ids[key], change)
+
+    def _apply(self, run_id: str, change: RunChange) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        links = {name: self._run_ids[key] for name, key in change.links.items() if key in self._run_ids}
+        params = [Param(name, value) for name, value in change.params.items()]
+        tags = [RunTag(name, value) for name, value in {**change.tags, **links}.items()]
+        metrics = [Metric(point.key, point.value, point.time_ms, point.step) for point in change.points]
+        self._client.log_batch(
+            run_id, metrics, params, tags, synchronous=True
+        )  # in as many calls as its limits ask for
+        for name, text in change.texts.items():
+            self._client.log_text(run_id, text, name)
+        if change.dataset is not None:
+            self._log_dataset(run_id, change.dataset)
+        if change.end_ms is not None:
+            self._client.set_terminated(run_id, change.status, change.end_ms)
+        elif change.status is not None:
+            self._client.update_run(run_id, status=change.status)
+
+    def _log_dataset(self, run_id: str, facts: DatasetFacts) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(facts.name, facts.digest, "local", facts.source, facts.schema, facts.profile)
+        tags = [InputTag("mlflow.data.context", "training")]
+        self._client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags)])
+
+    def _create(self, key: RunKey, change: RunChange) -> str:
+        tags = {names.SWEEP_ID: self._sweep_id, **key.tags}
+        if key != SWEEP:
+            tags[names.PARENT_RUN_ID] = self._run_ids[SWEEP]
+        run = self._client.create_run(
+            self._experiment_id, start_time=change.start_ms, tags=tags, run_name=change.run_name
+        )
+        run_id: str = run.info.run_id
+        return run_id
+
+    def _find_experiment(self) -> str:
+        experiment = self._client.get_experiment_by_name(self._experiment)
+        if experiment is None:
+            made: str = self._client.create_experiment(self._experiment, artifact_location=self._artifact_location)
+            return made
+        if experiment.lifecycle_stage == "deleted":
+            message = (
+                f"experiment {self._experiment!r} is deleted in MLflow. Restore it with `mlflow experiments restore "
+                f"-x {experiment.experiment_id}`, or name another in tracking.experiment."
+            )
+            raise SweepError(message)
+        found: str = experiment.experiment_id
+        return found
+
+    def _find_runs(self) -> "Iterator[Run]":
+        """All runs of the sweep, the oldest first, deleted ones last."""
+        from mlflow.entities import ViewType
+
+        for view in (ViewType.ACTIVE_ONLY, ViewType.DELETED_ONLY):
+            token = None
+            while True:
+                page = self._client.search_runs(
+                    [self._experiment_id],
+                    filter_string=f"tags.`{names.SWEEP_ID}` = '{self._sweep_id}'",
+                    run_view_type=view,
+                    max_results=_RUNS_A_PAGE,
+                    order_by=["attributes.start_time ASC"],
+                    page_token=token,
+                )
+                yield from page
+                token = page.token
+                if not token:
+                    break

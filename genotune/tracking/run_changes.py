@@ -1,0 +1,322 @@
+"""What the events of a journal mean for MLflow's runs. No MLflow in it."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from genotune.journal import Event, SweepState, TrialState
+from genotune.tracking import names
+from genotune.tracking.names import SWEEP, RunKey, RunStatus, trial_key
+
+_ENDS: Final[Mapping[str, RunStatus]] = {
+    "complete": "FINISHED",
+    "stopped": "FINISHED",
+    "failed": "FAILED",
+    "killed": "KILLED",
+}
+
+
+class Point(NamedTuple):
+    """One value of a metric."""
+
+    key: str
+    value: float
+    time_ms: int
+    step: int
+
+
+class DatasetFacts(NamedTuple):
+    """The data of a sweep as MLflow's dataset input; source, schema and profile are JSON."""
+
+    name: str
+    digest: str
+    source: str
+    schema: str
+    profile: str
+
+
+@dataclass
+class RunChange:
+    """What is to become of one run. Applied twice, it changes nothing more.
+
+    Attributes:
+        run_name: of a run that begins here.
+        start_ms: when it began; None: it is there already.
+        links: tags whose value is the id of another run.
+        texts: artifacts by file name.
+        end_ms: None where the run has not ended.
+    """
+
+    run_name: str = ""
+    start_ms: int | None = None
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    links: dict[str, RunKey] = field(default_factory=dict)
+    points: list[Point] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    dataset: DatasetFacts | None = None
+    status: RunStatus | None = None
+    end_ms: int | None = None
+
+    def begin(self, run_name: str, event: Event) -> None:
+        """The run begins with this event."""
+        self.run_name, self.start_ms = run_name, _ms(event)
+
+    def measure(self, metrics: Mapping[str, float | None], event: Event, *, step: int = 0, prefix: str = "") -> None:
+        """Add the metrics that are finite numbers, at the event's time."""
+        self.points += [
+            Point(names.metric_key(prefix + name), float(value), _ms(event), step)
+            for name, value in metrics.items()
+            if value is not None and math.isfinite(value)
+        ]
+
+    def become(self, status: RunStatus, event: Event) -> None:
+        """Set the status, and the end if it is one."""
+        self.status, self.end_ms = status, _ms(event) if status in names.ENDED else None
+
+
+class Changes(dict[RunKey, RunChange]):
+    """Changes by run, in the order in which the runs were first met; a run that is asked for gets one."""
+
+    def __missing__(self, key: RunKey) -> RunChange:
+        self[key] = RunChange()
+        return self[key]
+
+    @property
+    def begun(self) -> set[RunKey]:
+        """The runs that begin here."""
+        return {key for key, change in self.items() if change.start_ms is not None}
+
+
+class Translator:
+    """Turns the events of one sweep, from the first on, into changes of its runs."""
+
+    def __init__(self) -> None:
+        self._state = SweepState()
+        self._running_since: dict[int, float] = {}
+        self._ran_s: dict[int, float] = {}
+        self._settled = Changes()
+        self._translate: Mapping[str, Callable[[Event, Changes], None]] = {
+            "sweep_started": self._sweep_started,
+            "driver_started": self._driver_started,
+            "proposed": self._proposed,
+            "started": self._started,
+            "report": self._report,
+            "decision": self._decision,
+            "ended": self._ended,
+            "baseline": self._baseline,
+            "winner": self._winner,
+            "scored": self._scored,
+            "registered": self._registered,
+            "interrupted": self._interrupted,
+            "sweep_ended": self._sweep_ended,
+        }
+
+    def take(self, event: Event, changes: Changes) -> None:
+        """Add what the next event changes."""
+        if event.kind in self._translate:
+            self._translate[event.kind](event, changes)
+        self._state.apply(event)
+
+    def settle(self, found: Mapping[RunKey, str], changes: Changes) -> None:
+        """Add the ends of runs that have ended by the journal, but not in MLflow.
+
+        Args:
+            found: the status of each run in MLflow.
+            changes: what will be applied anyway.
+        """
+        for key, status in found.items():
+            settled = self._settled[key]
+            if settled.status in names.ENDED and status not in names.ENDED and changes[key].status is None:
+                changes[key].status, changes[key].end_ms = settled.status, settled.end_ms
+
+    def _become(self, key: RunKey, status: RunStatus, event: Event, changes: Changes) -> None:
+        changes[key].become(status, event)
+        self._settled[key].become(status, event)
+
+    def _sweep_started(self, event: Event, changes: Changes) -> None:
+        facts, change = event.values, changes[SWEEP]
+        change.begin(facts["sweep_id"], event)
+        change.tags |= _fact_tags(facts)
+        change.texts |= {
+            "spec.yaml": facts["spec_text"],
+            "resolved.yaml": facts["resolved_text"],
+            "versions.json": json.dumps(facts["versions"], indent=2),
+            "files.json": json.dumps(facts["files"], indent=2),
+        }
+        change.dataset = _dataset(facts)
+        self._become(SWEEP, "RUNNING", event, changes)
+
+    def _driver_started(self, event: Event, changes: Changes) -> None:
+        changes[SWEEP].tags[names.STATUS] = "running"
+        self._become(SWEEP, "RUNNING", event, changes)
+        for trial in self._open_trials():
+            self._stop_clock(trial.number, self._state.last_s)
+            changes[trial_key(trial.number)].tags[names.STATUS] = "waiting"
+            self._become(trial_key(trial.number), "SCHEDULED", event, changes)
+
+    def _proposed(self, event: Event, changes: Changes) -> None:
+        values = event.values
+        family, seed, key = values["family"], values["seed"], trial_key(values["trial"])
+        change = changes[key]
+        change.begin(f"trial-{values['trial']:04d} {family}", event)
+        change.params |= names.flat_params({**values["params"], "family": family, "seed": seed})
+        change.tags |= {names.FAMILY: family, names.STATUS: "waiting"}
+        self._become(key, "SCHEDULED", event, changes)
+
+    def _started(self, event: Event, changes: Changes) -> None:
+        number = event.values["trial"]
+        self._running_since.setdefault(number, event.time_s)
+        changes[trial_key(number)].tags |= {names.DEVICE: event.values["device"], names.STATUS: "running"}
+        self._become(trial_key(number), "RUNNING", event, changes)
+
+    def _report(self, event: Event, changes: Changes) -> None:
+        values = event.values
+        if values["epoch"] in self._state.trials[values["trial"]].curve:
+            return
+        change = changes[trial_key(values["trial"])]
+        change.measure({**values["metrics"], names.OBJECTIVE: values["value"]}, event, step=values["epoch"])
+
+    def _decision(self, event: Event, changes: Changes) -> None:
+        values = event.values
+        trial = self._state.trials[values["trial"]]
+        if values["rung"] is None or values["epoch"] in trial.decisions:
+            return
+        change = changes[trial_key(trial.number)]
+        change.measure({"rung": values["rung"]}, event, step=values["epoch"])
+        change.tags[names.RUNG] = str(max(trial.rung, values["rung"]))
+
+    def _ended(self, event: Event, changes: Changes) -> None:
+        values = event.values
+        trial = self._state.trials[values["trial"]]
+        self._stop_clock(trial.number, event.time_s)
+        change = changes[trial_key(trial.number)]
+        change.tags |= {
+            names.STATUS: values["status"],
+            names.REASON: names.value_text(values["reason"]),
+            names.RUNG: str(trial.rung),
+        }
+        metrics = {"duration_s": self._ran_s.get(trial.number, 0.0), "epochs": trial.epoch}
+        change.measure(metrics, event, step=trial.epoch)
+        self._become(trial_key(trial.number), _ENDS[values["status"]], event, changes)
+
+    def _baseline(self, event: Event, changes: Changes) -> None:
+        name, metrics = event.values["name"], event.values["metrics"]
+        if name in self._state.baselines:
+            return
+        key = RunKey("baseline", name)
+        changes[key].begin(f"baseline {name}", event)
+        changes[key].tags |= {names.FAMILY: name, names.STATUS: "complete"}
+        changes[key].measure(_validation(metrics), event)
+        changes[SWEEP].measure(metrics, event, prefix=f"{names.VALIDATION}baseline_{name}.")
+        self._become(key, "FINISHED", event, changes)
+
+    def _winner(self, event: Event, changes: Changes) -> None:
+        values, before = event.values, self._state.winner
+        if values == before:
+            return
+        if before is not None:
+            changes[trial_key(before["trial"])].tags[names.WINNER] = "false"
+        trial = self._state.trials[values["trial"]]
+        changes[trial_key(trial.number)].tags[names.WINNER] = "true"
+        change = changes[SWEEP]
+        change.tags |= {names.WINNER_TRIAL: str(trial.number), names.WINNER_EPOCH: str(values["epoch"])}
+        change.links[names.WINNER_RUN_ID] = trial_key(trial.number)
+        of_epoch = trial.metrics.get(values["epoch"], {})
+        validation = {name: value for name, value in of_epoch.items() if name.startswith(names.VALIDATION)}
+        # At step 0, so that MLflow's latest value is that of a later winner, whatever its epoch.
+        change.measure({**validation, names.OBJECTIVE: values["value"]}, event)
+
+    def _scored(self, event: Event, changes: Changes) -> None:
+        subject, metrics, split = event.values["subject"], event.values["metrics"], event.values["split"]
+        if subject in self._state.scores:
+            return
+        if subject == "winner":
+            changes[SWEEP].measure(metrics, event, prefix=f"{split}.")
+            winner = self._state.winner
+            assert winner is not None, "a winner is scored after it is chosen"
+            changes[trial_key(winner["trial"])].measure(metrics, event, prefix=f"{split}.")
+            return
+        changes[SWEEP].measure(metrics, event, prefix=f"{split}.baseline_{subject}.")
+        if subject in self._state.baselines:
+            changes[RunKey("baseline", subject)].measure(metrics, event, prefix=f"{split}.")
+
+    def _registered(self, event: Event, changes: Changes) -> None:
+        model, version = event.values["name"], str(event.values["version"])
+        changes[SWEEP].tags |= {names.REGISTERED_MODEL: model, names.REGISTERED_VERSION: version}
+
+    def _interrupted(self, event: Event, changes: Changes) -> None:
+        changes[SWEEP].tags |= {names.STATUS: "killed", names.REASON: names.value_text(event.values["reason"])}
+        self._become(SWEEP, "KILLED", event, changes)
+        self._kill_open_trials(event, changes, reason=event.values["reason"])
+
+    def _sweep_ended(self, event: Event, changes: Changes) -> None:
+        status = event.values["status"]
+        changes[SWEEP].tags |= {names.STATUS: status, names.REASON: ""}
+        self._become(SWEEP, _ENDS[status], event, changes)
+        self._kill_open_trials(event, changes, reason="the sweep ended")
+
+    def _kill_open_trials(self, event: Event, changes: Changes, *, reason: str) -> None:
+        for trial in self._open_trials():
+            self._stop_clock(trial.number, event.time_s)
+            changes[trial_key(trial.number)].tags |= {names.STATUS: "killed", names.REASON: names.value_text(reason)}
+            self._become(trial_key(trial.number), "KILLED", event, changes)
+
+    def _open_trials(self) -> Iterator[TrialState]:
+        return (trial for trial in self._state.trials.values() if trial.ended_s is None)
+
+    def _stop_clock(self, trial: int, time_s: float) -> None:
+        """Count what the trial ran until now; between deaths and resumes nothing is counted."""
+        since = self._running_since.pop(trial, time_s)
+        self._ran_s[trial] = self._ran_s.get(trial, 0.0) + max(0.0, time_s - since)
+
+
+def _ms(event: Event) -> int:
+    return int(event.time_s * 1000)
+
+
+def _validation(metrics: Mapping[str, float]) -> Mapping[str, float]:
+    return {names.VALIDATION + name.removeprefix(names.VALIDATION): value for name, value in metrics.items()}
+
+
+def _fact_tags(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What a sweep is looked up and compared by."""
+    objective = facts["objective"]
+    tags = {
+        "genotune.version": facts["versions"].get("genotune"),
+        "genotune.spec_sha256": facts["spec_sha256"],
+        "genotune.git_commit": facts["git_commit"],
+        "genotune.host": facts["host"],
+        "genotune.python": facts["python"],
+        "genotune.seed": facts["seed"],
+        "genotune.objective": objective["metric"],
+        "genotune.direction": objective["direction"],
+        "genotune.bin_bp": objective["bin_bp"],
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": "genotune",
+        "mlflow.source.git.commit": (facts["git_commit"] or "").partition("+")[0] or None,
+    }
+    return {name: names.value_text(value) for name, value in tags.items() if value is not None}
+
+
+def _dataset(facts: Mapping[str, Any]) -> DatasetFacts:
+    """The files and what is read of them; two sweeps on the same bytes, read the same way, share the digest."""
+    data, files = facts["data"], facts["files"]
+    read = {"data": data, "sha256": sorted((file["role"], file["name"], file["sha256"]) for file in files)}
+    tracks = data.get("tracks", [])
+    features = [_tensor("uint8", [-1], name="sequence")]
+    targets = [_tensor("float32", [len(tracks), -1], name="signal")]
+    return DatasetFacts(
+        name=names.metric_key(f"{data['kind']} {' '.join(tracks)}")[:500],
+        digest=hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:16],
+        source=json.dumps({"uri": files[0]["path"] if files else ""}),
+        schema=json.dumps({"mlflow_tensorspec": {"features": json.dumps(features), "targets": json.dumps(targets)}}),
+        profile=json.dumps({**data, "files": files}),
+    )
+
+
+def _tensor(dtype: str, shape: list[int], *, name: str) -> Mapping[str, Any]:
+    return {"name": name, "type": "tensor", "tensor-spec": {"dtype": dtype, "shape": shape}}

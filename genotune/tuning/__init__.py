@@ -1,0 +1,16 @@
+"""Searchers propose, schedulers decide. Pure, seeded, and rebuilt from a journal; no Ray here.
+
+To add one: a file, and its settings in the union.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from genotune.tuning.schedulers import ASHASettings, NoSchedulerSettings
+from genotune.tuning.searchers import GridSettings, RandomSettings
+from genotune.tuning.tpe import TPESettings
+
+SearchSettings = Annotated[RandomSettings | GridSettings | TPESettings, Field(discriminator="kind")]
+
+SchedulerSettings = Annotated[ASHASettings | NoSchedulerSettings, Field(discriminator="kind")]

@@ -1,0 +1,199 @@
+"""Whether a trial goes on: asynchronous successive halving, and no scheduler at all. Decide; no Ray in it."""
+
+import math
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from genotune.settings import Settings
+from genotune.tuning.space import Direction
+
+
+class Decision(NamedTuple):
+    """What happens to a trial after an epoch.
+
+    Attributes:
+        action: whether it goes on.
+        rung: the rung at which it was compared; None where it was not.
+        reason: a sentence for the record.
+    """
+
+    action: Literal["continue", "stop"]
+    rung: int | None
+    reason: str
+
+
+class Scheduler(ABC):
+    """Decides at each report. A pure function of the reports so far, in their order."""
+
+    @property
+    @abstractmethod
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs at which trials are compared, in order."""
+
+    @abstractmethod
+    def decide(self, trial: int, family: str, epoch: int, value: float) -> Decision:
+        """What happens to a trial that has reached the end of an epoch.
+
+        An epoch that was decided already gets the same decision again, whatever the value.
+
+        Args:
+            trial: its number.
+            family: its family; trials are compared within it.
+            epoch: from 1.
+            value: the objective; NaN where it is not a number.
+        """
+
+    @abstractmethod
+    def occupancy(self) -> Mapping[str, Mapping[int, int]]:
+        """How many trials have reached each rung, of each family that has reported."""
+
+
+class BaseSchedulerSettings(Settings, ABC):
+    """What a search-space file says under `scheduler`.
+
+    Attributes:
+        max_epochs: epochs of a trial that is never stopped.
+    """
+
+    max_epochs: Annotated[int, Field(ge=1)]
+
+    @property
+    @abstractmethod
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs at which trials are compared, in order."""
+
+    @abstractmethod
+    def build(self, direction: Direction, *, own_epochs: Mapping[str, int] | None = None) -> Scheduler:
+        """A scheduler that has seen nothing yet.
+
+        Args:
+            direction: whether higher or lower values are better.
+            own_epochs: the last epoch of families that end earlier than `max_epochs`.
+        """
+
+
+class ASHASettings(BaseSchedulerSettings):
+    """Stop early what is not among the best at a rung.
+
+    Attributes:
+        reduction_factor: one in so many goes on, and each rung is so many times further than the one before.
+        min_epochs: the first rung.
+    """
+
+    kind: Literal["asha"] = "asha"
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    min_epochs: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _rungs_come_before_the_end(self) -> Self:
+        if self.min_epochs > self.max_epochs:
+            raise ValueError(f"min_epochs is {self.min_epochs}; must be at most max_epochs ({self.max_epochs}).")
+        return self
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """See `BaseSchedulerSettings.rungs`."""
+        rungs, rung = [], self.min_epochs
+        while rung < self.max_epochs:
+            rungs.append(rung)
+            rung *= self.reduction_factor
+        return tuple(rungs)
+
+    def build(self, direction: Direction, *, own_epochs: Mapping[str, int] | None = None) -> Scheduler:
+        """See `BaseSchedulerSettings.build`."""
+        return ASHAScheduler(self, direction, own_epochs=own_epochs or {})
+
+
+class NoSchedulerSettings(BaseSchedulerSettings):
+    """Every trial runs to its last epoch."""
+
+    kind: Literal["none"] = "none"
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """None."""
+        return ()
+
+    def build(self, direction: Direction, *, own_epochs: Mapping[str, int] | None = None) -> Scheduler:  # noqa: ARG002 - nothing is compared
+        """See `BaseSchedulerSettings.build`."""
+        return NoScheduler()
+
+
+class ASHAScheduler(Scheduler):
+    """Asynchronous successive halving: a trial goes on from a rung iff it is among the best 1 / factor so far.
+
+    Of n values that a rung of its family holds, its own included, the best max(1, floor(n / factor)) go on; of equal
+    values the earlier one is the better. What is not a finite number is worse than any number, and never goes on.
+
+    Source: Li et al. 2020 (A System for Massively Parallel Hyperparameter Tuning), algorithm 2; but a trial that isn't
+    promoted when it reaches a rung is stopped, not paused, which is Syne Tune's 'stopping' variant.
+
+    Args:
+        settings: rungs and reduction factor.
+        direction: whether higher or lower values are better.
+        own_epochs: the last epoch of families that end earlier.
+    """
+
+    def __init__(self, settings: ASHASettings, direction: Direction, *, own_epochs: Mapping[str, int]) -> None:
+        self._settings = settings
+        self._rungs = settings.rungs
+        self._sign = -1.0 if direction == "maximize" else 1.0
+        self._own_epochs = own_epochs
+        self._losses: dict[str, dict[int, list[float]]] = {}
+        self._decisions: dict[tuple[int, int], Decision] = {}
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """See `Scheduler.rungs`."""
+        return self._rungs
+
+    def decide(self, trial: int, family: str, epoch: int, value: float) -> Decision:
+        """See `Scheduler.decide`."""
+        last = self._own_epochs.get(family, self._settings.max_epochs)
+        rungs = self._losses.setdefault(family, {rung: [] for rung in self._rungs if rung < last})
+        if epoch not in rungs:
+            return Decision(
+                "continue", None, f"epoch {epoch} is the last" if epoch >= last else f"epoch {epoch} is no rung"
+            )
+        decided = self._decisions.get((trial, epoch))
+        if decided is None:
+            decided = self._decisions[trial, epoch] = self._compare(rungs[epoch], epoch, value)
+        return decided
+
+    def occupancy(self) -> Mapping[str, Mapping[int, int]]:
+        """See `Scheduler.occupancy`."""
+        return {family: {rung: len(losses) for rung, losses in rungs.items()} for family, rungs in self._losses.items()}
+
+    def _compare(self, losses: list[float], rung: int, value: float) -> Decision:
+        """Enter a value into a rung's losses, kept in order, and decide."""
+        loss = self._sign * value if math.isfinite(value) else math.inf
+        position = bisect_right(losses, loss)
+        losses.insert(position, loss)
+        if not math.isfinite(value):
+            return Decision("stop", rung, f"rung {rung}: the objective is not a finite number")
+        n_best = max(1, len(losses) // self._settings.reduction_factor)
+        goes_on = position < n_best
+        verdict = "is among" if goes_on else "is not among"
+        reason = f"rung {rung}: {value:.4g} {verdict} the best {n_best} of {len(losses)}"
+        return Decision("continue" if goes_on else "stop", rung, reason)
+
+
+class NoScheduler(Scheduler):
+    """Never stops a trial."""
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """None."""
+        return ()
+
+    def decide(self, trial: int, family: str, epoch: int, value: float) -> Decision:  # noqa: ARG002 - all go on
+        """See `Scheduler.decide`."""
+        return Decision("continue", None, "no scheduler")
+
+    def occupancy(self) -> Mapping[str, Mapping[int, int]]:
+        """Nothing."""
+        return {}

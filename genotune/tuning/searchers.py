@@ -1,0 +1,212 @@
+"""What a sweep tries next: random draws, a grid, and the base of every searcher. Ask, tell, remember; no Ray in it.
+
+Proposal number n depends on the settings, the space and what happened before it, and on nothing else: each is drawn
+from a random stream of its own. So a searcher that is told a journal from the start proposes what the first one would.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Final, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from genotune.errors import Problem, SweepError
+from genotune.settings import Settings
+from genotune.tuning.domains import Domain, FloatRange, Pick
+from genotune.tuning.space import Direction, Draw, Space
+
+Outcome = Literal["complete", "stopped", "failed", "killed"]
+
+_FINENESS: Final = 2**53
+
+
+class Point(NamedTuple):
+    """A place in a space."""
+
+    family: str
+    picks: dict[str, Pick]
+
+
+class Searcher(ABC):
+    """Proposes trials, numbered from 0 in the order of proposal.
+
+    Args:
+        space: what there is to choose from.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._n_asked = 0
+
+    def ask(self) -> Draw | None:
+        """The next proposal; None if the space is exhausted."""
+        point = self._propose(self._n_asked)
+        if point is None:
+            return None
+        self._take(point)
+        return Draw(point.family, dict(point.picks), self._space[point.family].build(point.picks))
+
+    def remember(self, draw: Draw) -> None:
+        """Take in a proposal of an earlier life as the next one, exactly as if it had been asked for now.
+
+        Raises:
+            SweepError: this space has no such draw.
+        """
+        template = self._space.get(draw.family)
+        point = Point(draw.family, dict(draw.picks))
+        known = template is not None and template.holds(point.picks) and template.build(point.picks) == draw.params
+        if not known or not self._may_follow(point):
+            raise SweepError(
+                f"trial {self._n_asked} of the journal ({draw.family}, {_listed(draw.picks)}) is not a draw of this "
+                "space. The search-space file isn't the one that the sweep began with: put that one back, or start a "
+                "new sweep."
+            )
+        self._take(point)
+
+    def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome) -> None:  # noqa: ARG002 - for searchers that learn
+        """Learn how a trial ended; the last word on a trial counts.
+
+        Args:
+            number: of the proposal, from 0.
+            curve: objective by epoch; not finite where it was not measured or not a number.
+            status: how it ended.
+        """
+        assert 0 <= number < self._n_asked, f"trial {number} was never proposed"
+
+    @abstractmethod
+    def _propose(self, number: int) -> Point | None:
+        """The point to try as trial `number`."""
+
+    def _may_follow(self, point: Point) -> bool:  # noqa: ARG002 - for searchers with an order of their own
+        """Whether a point of the space can be the next proposal."""
+        return True
+
+    def _take(self, point: Point) -> None:  # noqa: ARG002 - for searchers that keep what they proposed
+        """Count a point as proposed."""
+        self._n_asked += 1
+
+
+class SearcherSettings(Settings, ABC):
+    """What a search-space file says under `search`.
+
+    Attributes:
+        seed: of the sweep: of the proposals, and of each trial's own random streams.
+    """
+
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @abstractmethod
+    def build(self, space: Space, direction: Direction) -> Searcher:
+        """A searcher that has proposed nothing yet."""
+
+    def problems(self, space: Space) -> list[tuple[str, Problem]]:  # noqa: ARG002 - for searchers that can't take all
+        """What in a space this search can't use: families, and problems with paths below their params."""
+        return []
+
+
+class RandomSettings(SearcherSettings):
+    """Each trial at random: a family, all alike, then each domain evenly on its own scale."""
+
+    kind: Literal["random"] = "random"
+
+    def build(self, space: Space, direction: Direction) -> Searcher:  # noqa: ARG002 - nothing is compared
+        """See `SearcherSettings.build`."""
+        return RandomSearcher(space, seed=self.seed)
+
+
+class GridSettings(SearcherSettings):
+    """Every combination once, a trial of each family in turn; within a family the last domain changes fastest."""
+
+    kind: Literal["grid"] = "grid"
+
+    def build(self, space: Space, direction: Direction) -> Searcher:  # noqa: ARG002 - nothing is compared
+        """See `SearcherSettings.build`."""
+        return GridSearcher(space)
+
+    def problems(self, space: Space) -> list[tuple[str, Problem]]:
+        """Continuous ranges: a grid can't list them."""
+        return [
+            (family, Problem(template.path(name), _no_grid_message(domain)))
+            for family, template in space.items()
+            for name, domain in template.domains.items()
+            if domain.n_values is None
+        ]
+
+
+class RandomSearcher(Searcher):
+    """Independent draws, without end."""
+
+    def __init__(self, space: Space, *, seed: int) -> None:
+        super().__init__(space)
+        self._seed = seed
+
+    def _propose(self, number: int) -> Point:
+        return random_point(self._space, stream(self._seed, number))
+
+
+class GridSearcher(Searcher):
+    """All points of a space without continuous ranges, each once."""
+
+    def __init__(self, space: Space) -> None:
+        super().__init__(space)
+        self._points = _in_turn([_points(space, family) for family in space])
+        self._next = next(self._points, None)
+
+    def _propose(self, number: int) -> Point | None:  # noqa: ARG002 - the next is the next
+        return self._next
+
+    def _may_follow(self, point: Point) -> bool:
+        return point == self._next
+
+    def _take(self, point: Point) -> None:
+        super()._take(point)
+        self._next = next(self._points, None)
+
+
+def stream(seed: int, number: int) -> np.random.Generator:
+    """The random stream of one proposal."""
+    return np.random.default_rng([seed, number])
+
+
+def random_point(space: Space, rng: np.random.Generator) -> Point:
+    """A point at random: a family, all alike, then each active domain evenly on its own scale."""
+    families = list(space)
+    family = families[int(rng.integers(len(families)))]
+    return Point(family, space[family].pick_each(lambda _, domain: domain.at(_share(rng))))
+
+
+def _share(rng: np.random.Generator) -> float:
+    """A number from 0 to 1, both included."""
+    return float(rng.integers(_FINENESS, endpoint=True)) / _FINENESS
+
+
+def _points(space: Space, family: str) -> Iterator[Point]:
+    return (Point(family, picks) for picks in space[family].points())
+
+
+def _in_turn(sources: list[Iterator[Point]]) -> Iterator[Point]:
+    """One point of each source in turn, until all are exhausted."""
+    while sources:
+        left = []
+        for source in sources:
+            point = next(source, None)
+            if point is not None:
+                left.append(source)
+                yield point
+        sources = left
+
+
+def _no_grid_message(domain: Domain) -> str:
+    assert isinstance(domain, FloatRange)
+    listed = f"choice: [{domain.low:.4g}, {domain.at(0.5):.4g}, {domain.high:.4g}]"
+    if domain.log:
+        return f"a continuous range; a grid needs values that can be counted. Write {listed}."
+    step = (domain.high - domain.low) / 4
+    return (
+        f"a continuous range; a grid needs values that can be counted. Add a step, e.g. {step:.4g}, or write {listed}."
+    )
+
+
+def _listed(picks: Mapping[str, Pick]) -> str:
+    return ", ".join(f"{name}: {pick}" for name, pick in picks.items()) or "no picks"
