@@ -164,10 +164,7 @@ class BigWigPlan(SourcePlan):
 def _make_plan(settings: BigWigSettings, folder: Path) -> BigWigPlan:
     faults: list[str] = []
     files = _files(settings, folder, faults)
-    reference: Reference | None = None
-    with _kept_in(faults):
-        if "reference" in files:
-            reference = read_reference(files["reference"].path, settings.reference)
+    reference = _read_reference(files, faults)
     headers: dict[str, BigWigHeader] = {}
     for name in settings.tracks:
         with _kept_in(faults):
@@ -175,21 +172,7 @@ def _make_plan(settings: BigWigSettings, folder: Path) -> BigWigPlan:
                 headers[name] = _finite_header(files[_role(name)])
     if reference is None:
         raise DataError("\n".join(faults))
-    fits: dict[str, Fit] = {}
-    for name, header in headers.items():
-        with _kept_in(faults):
-            fits[name] = fit_track(
-                settings.tracks[name].path,
-                header.lengths,
-                reference=reference,
-                style=settings.contig_names,
-                zero=settings.missing == "zero",
-            )
-    bed = BedFit((), Fit({}, ()))
-    with _kept_in(faults):
-        if "exclude" in files:
-            file = files["exclude"]
-            bed = fit_bed(file.path, file.label, reference=reference, style=settings.contig_names)
+    fits, bed = _fit(settings, files, headers, reference=reference, faults=faults)
     contigs = {name: length for name, length in reference.lengths.items() if length >= settings.min_contig_bp}
     if not contigs:
         longest = max(reference.lengths.values())
@@ -201,11 +184,40 @@ def _make_plan(settings: BigWigSettings, folder: Path) -> BigWigPlan:
         reference=reference,
         contigs=contigs,
         headers=headers,
-        names=tuple(fits[name].names for name in settings.tracks),
+        names=tuple(fit.names for fit in fits),
         files=files,
         excluded=bed.intervals,
-        notes=_notes(settings, reference, [*fits.values(), bed.fit]),
+        notes=_notes(settings, reference, [*fits, bed.fit]),
     )
+
+
+def _read_reference(files: Mapping[str, InputFile], faults: list[str]) -> Reference | None:
+    with _kept_in(faults):
+        if "reference" in files:
+            return read_reference(files["reference"].path, files["reference"].label)
+    return None
+
+
+def _fit(
+    settings: BigWigSettings,
+    files: Mapping[str, InputFile],
+    headers: Mapping[str, BigWigHeader],
+    *,
+    reference: Reference,
+    faults: list[str],
+) -> tuple[list[Fit], BedFit]:
+    """How the tracks, in their order, and the BED fit the reference."""
+    fits = []
+    style, zero = settings.contig_names, settings.missing == "zero"
+    for name, header in headers.items():
+        with _kept_in(faults):
+            label = settings.tracks[name].path
+            fits.append(fit_track(label, header.lengths, reference=reference, style=style, zero=zero))
+    bed = BedFit((), Fit({}, ()))
+    with _kept_in(faults):
+        if "exclude" in files:
+            bed = fit_bed(files["exclude"].path, files["exclude"].label, reference=reference, style=style)
+    return fits, bed
 
 
 @contextlib.contextmanager

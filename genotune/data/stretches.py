@@ -88,7 +88,10 @@ class Decoder:
 
         with contextlib.ExitStack() as stack:
             fasta = stack.enter_context(self.reference.open())
-            bigwigs = [stack.enter_context(pybigtools.open(str(track.path))) for track in self.tracks]
+            bigwigs = []
+            for track in self.tracks:
+                with damage_named(f"{track.label}: the header"):
+                    bigwigs.append(stack.enter_context(pybigtools.open(str(track.path))))
             for stretch in stretches:
                 yield Decoded(
                     stretch.contig, stretch.start, self._codes(stretch, fasta), self._signal(stretch, bigwigs)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tempfile
+import warnings
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -90,7 +91,8 @@ def _log_model(
     logged = client.create_logged_model(
         run.info.experiment_id, _LOGGED_AS, source_run_id=run_id, tags=dict(tags), params=facts, model_type="genotune"
     )
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns of type hints of its own
         target = Path(temporary) / "model"
         _save(target, folder, model=model, logged=logged, facts=facts)
         client.log_model_artifacts(logged.model_id, str(target))

@@ -46,7 +46,7 @@ def shown_uri(uri: str) -> str:
 
 def is_server(uri: str) -> bool:
     """Whether a server decides where artifacts lie."""
-    return urlsplit(uri).scheme in _SERVERS
+    return uri.partition(":")[0] in _SERVERS
 
 
 def open_client(uri: str) -> "MlflowClient":

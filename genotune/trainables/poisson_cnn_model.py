@@ -57,7 +57,7 @@ class PoissonCNNModel(Model):
         return signal[..., crop : signal.shape[-1] - crop]
 
     def _forward(self, codes: CodeArray) -> FloatArray:
-        counts = self.network(torch.from_numpy(np.ascontiguousarray(codes)).to(self._device))
+        counts = self.network(torch.from_numpy(np.require(codes, requirements=["C", "W"])).to(self._device))
         signal: FloatArray = (counts / self.bin_bp).cpu().numpy()
         return signal
 

@@ -56,7 +56,9 @@ class Sweep:
 
     def report(self, trial, epoch, value, *, rung=None, action="continue"):
         metrics = {"train_loss": 1 / epoch} | ({} if value is None else {"validation.pearson": value})
-        self.journal.append("report", trial=trial, epoch=epoch, value=value, metrics=metrics, checkpoint=f"t{trial}/{epoch}")
+        self.journal.append(
+            "report", trial=trial, epoch=epoch, value=value, metrics=metrics, checkpoint=f"t{trial}/{epoch}"
+        )
         reason = "below the best third" if action == "stop" else ""
         self.journal.append("decision", trial=trial, epoch=epoch, action=action, rung=rung, reason=reason)
 

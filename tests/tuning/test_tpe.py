@@ -133,7 +133,7 @@ def test_a_value_that_is_not_finite_is_never_the_best(direction: Direction, lost
 
 
 def test_a_complete_trial_that_reported_nothing_is_the_worst() -> None:
-    assert mean_proposal([(x, {} if x > 0.3 else {1: x}, "complete") for x in SPREAD]) < 0.4
+    assert mean_proposal([(x, {1: x - 1} if x > 0.7 else {}, "complete") for x in SPREAD]) > 0.6
 
 
 def test_stopped_trials_are_learned_from() -> None:
@@ -144,7 +144,7 @@ def test_stopped_trials_are_learned_from() -> None:
 
 
 def test_a_trial_that_diverged_is_worse_than_one_stopped_before() -> None:
-    trials = [(x, {1: 0.9, 2: 0.9, 3: math.nan} if x > 0.2 else {1: 0.1}, "stopped") for x in SPREAD]
+    trials = [(x, {1: x, 2: x, 3: math.nan} if x > 0.3 else {1: 0.1}, "stopped") for x in SPREAD]
     assert mean_proposal(trials) < 0.4
 
 

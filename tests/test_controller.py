@@ -1,0 +1,187 @@
+"""What a sweep does next, without Ray: budgets, ends, and a journal that is cut anywhere."""
+
+import math
+
+import numpy as np
+import pytest
+
+from genotune.controller import FAILED_AT_FIRST, Controller, Limits, trial_seed
+from genotune.errors import SweepError
+from genotune.journal import JOURNAL_FILE, Journal
+from genotune.settings import build
+from genotune.tuning import SchedulerSettings, SearchSettings
+from genotune.tuning.space import parse_template
+
+MAX_EPOCHS = 9
+SPACE = {"toy": parse_template({"rate": {"log_uniform": [1e-3, 1.0]}, "depth": {"int": [1, 4]}})[0]}
+
+
+def controller_on(journal, *, search="tpe", scheduler="asha", direction="maximize", **limits):
+    return Controller(
+        journal,
+        searcher=build(SearchSettings, {"kind": search, "seed": 5}).build(SPACE, direction),
+        scheduler=build(SchedulerSettings, {"kind": scheduler, "max_epochs": MAX_EPOCHS}).build(direction),
+        limits=Limits(**{"n_trials": 12, **limits}),
+        seed=5,
+    )
+
+
+def value_of(params, epoch):
+    """A made-up learning curve: a function of the draw alone."""
+    return 1 - abs(math.log10(params["rate"]) + 1.5) / 3 - 0.5 / (epoch * params["depth"])
+
+
+def run_trial(controller, task, *, last=MAX_EPOCHS):
+    controller.started(task.trial, device="cpu")
+    for epoch in range(1, last + 1):
+        action = controller.report(
+            task.trial, epoch, value=value_of(task.params, epoch), metrics={}, checkpoint=f"{task.trial}/{epoch}"
+        )
+        if action == "stop":
+            break
+    controller.ended(task.trial)
+
+
+def run_all(controller):
+    while not isinstance(task := controller.next_task(), str):
+        run_trial(controller, task)
+    assert task == "finished"
+
+
+def story(journal):
+    """What happened, without the clock."""
+    return [
+        (trial.number, trial.picks, trial.seed, trial.curve, trial.decisions, trial.rung, trial.status)
+        for trial in journal.state.trials.values()
+    ]
+
+
+@pytest.fixture
+def whole(tmp_path):
+    folder = tmp_path / "whole"
+    folder.mkdir()
+    with Journal(folder) as journal:
+        run_all(controller_on(journal))
+        yield journal
+
+
+def test_a_sweep_spends_its_trials_and_stops_some(whole):
+    statuses = [trial.status for trial in whole.state.trials.values()]
+    assert len(statuses) == 12
+    assert set(statuses) == {"complete", "stopped"}
+    assert all(trial.epoch == MAX_EPOCHS for trial in whole.state.trials.values() if trial.status == "complete")
+
+
+def test_a_journal_that_is_cut_at_any_line_goes_on_to_the_same_end(whole, tmp_path):
+    lines = (whole.path).read_bytes().splitlines(keepends=True)
+    for n_kept in range(len(lines) + 1):
+        folder = tmp_path / f"cut-{n_kept}"
+        folder.mkdir()
+        (folder / JOURNAL_FILE).write_bytes(b"".join(lines[:n_kept]))
+        with Journal(folder) as journal:
+            run_all(controller_on(journal))
+            assert story(journal) == story(whole), f"cut after {n_kept} events"
+
+
+def test_a_trial_that_goes_on_may_report_again_and_nothing_is_written_twice(tmp_path):
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal, n_trials=1)
+        task = controller.next_task()
+        for _ in range(2):
+            assert controller.report(task.trial, 1, value=0.5, metrics={}, checkpoint=None) == "continue"
+        assert [event.kind for event in journal.events] == ["proposed", "report", "decision"]
+
+
+def test_a_value_that_is_no_number_stops_the_trial_and_is_kept_as_null(tmp_path):
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal)
+        task = controller.next_task()
+        assert controller.report(task.trial, 1, value=math.nan, metrics={"loss": math.inf}, checkpoint=None) == "stop"
+        assert journal.events[1].values["value"] is None
+        assert journal.events[1].values["metrics"] == {}
+
+
+def test_no_more_than_the_limit_run_at_once(tmp_path):
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal, concurrent=2)
+        first, second = controller.next_task(), controller.next_task()
+        assert controller.next_task() == "wait"
+        run_trial(controller, first)
+        assert controller.next_task().trial == 2
+        assert second.trial == 1
+
+
+def test_when_the_hours_are_spent_running_trials_stop_and_none_begins(tmp_path):
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal)
+        assert controller.next_task().trial == 0
+        controller.limits = Limits(12, hours=1e-9)
+        assert controller.report(0, 2, value=0.5, metrics={}, checkpoint=None) == "stop"
+        controller.ended(0)
+        assert journal.state.trials[0].reason == "the budget of 1e-09 h is spent"
+        assert controller.next_task() == "finished"
+
+
+def test_a_grid_that_is_used_up_ends_the_sweep(tmp_path):
+    space = {"toy": parse_template({"depth": {"int": [1, 4]}})[0]}
+    with Journal(tmp_path) as journal:
+        controller = Controller(
+            journal,
+            searcher=build(SearchSettings, {"kind": "grid"}).build(space, "maximize"),
+            scheduler=build(SchedulerSettings, {"kind": "none", "max_epochs": 1}).build("maximize"),
+            limits=Limits(100),
+            seed=0,
+        )
+        depths = []
+        while not isinstance(task := controller.next_task(), str):
+            depths.append(task.params["depth"])
+            controller.report(task.trial, 1, value=1.0, metrics={}, checkpoint=None)
+            controller.ended(task.trial)
+        assert sorted(depths) == [1, 2, 3, 4]
+
+
+def test_a_sweep_whose_first_trials_all_fail_ends_and_shows_the_first_failure(tmp_path):
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal)
+        for number in range(FAILED_AT_FIRST):
+            task = controller.next_task()
+            controller.started(task.trial, device="cpu")
+            controller.ended(task.trial, failure=f"Traceback of {number}\nRuntimeError: out of memory")
+        assert controller.next_task() == "finished"
+        with pytest.raises(SweepError, match=r"All 3 trials failed. The first \(trial 0\):\nTraceback of 0"):
+            controller.check_outcome()
+
+
+def test_one_failure_among_others_is_recorded_and_the_sweep_goes_on(tmp_path):
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal)
+        controller.ended(controller.next_task().trial, failure="RuntimeError: no")
+        run_all(controller)
+        controller.check_outcome()
+        assert journal.state.trials[0].status == "failed"
+        assert journal.state.trials[0].reason == "RuntimeError: no"
+        assert len(journal.state.trials) == 12
+
+
+def test_a_journal_of_another_space_is_refused(tmp_path):
+    with Journal(tmp_path) as journal:
+        journal.append("proposed", trial=0, family="other", picks={"x": 1}, params={"x": 1}, seed=0)
+        with pytest.raises(SweepError, match="other"):
+            controller_on(journal)
+
+
+def test_decisions_of_another_scheduler_are_refused(whole, tmp_path):
+    text = whole.path.read_bytes().replace(b'"action": "stop"', b'"action": "continue"')
+    (tmp_path / JOURNAL_FILE).write_bytes(text)
+    with Journal(tmp_path) as journal, pytest.raises(SweepError, match="not the one that the sweep began with"):
+        controller_on(journal)
+
+
+def test_a_trials_seed_depends_on_the_sweeps_seed_and_its_number_alone():
+    seeds = [trial_seed(7, number) for number in range(1000)]
+    assert len(set(seeds)) == 1000
+    assert seeds == [trial_seed(7, number) for number in range(1000)]
+    assert not set(seeds) & {trial_seed(8, number) for number in range(1000)}
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert isinstance(seeds[0], int)
+    np.random.SeedSequence(seeds[0])

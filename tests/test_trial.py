@@ -1,0 +1,139 @@
+"""One trial without Ray: scored on the sweep's bins, checkpointed every epoch, and resumed as if nothing had happened."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from genotune.settings import build
+from genotune.store import SequenceStore, Splits
+from genotune.trainables import FamilySettings, load_model
+from genotune.trainables.trainable import FitPlan, Progress
+from genotune.trial import Judge, NotFiniteError, TrialSetup, device_for, fit_trial, score_model, trial_name
+
+PARAMS = {
+    "windows": {"length_bp": 128, "stride_bp": 128, "select": "tiles"},
+    "bin_bp": 16,
+    "channels": 4,
+    "n_blocks": 1,
+    "stem_width": 9,
+    "schedule": {"kind": "plateau", "patience": 1},
+}
+TASK = {"trial": 3, "family": "poisson_cnn", "params": PARAMS}
+
+
+@pytest.fixture(scope="module")
+def store():
+    rng = np.random.default_rng(0)
+    n_bins = (400, 100)
+    sequence = rng.integers(0, 4, sum(n_bins) * 16).astype(np.uint8)
+    signal = rng.poisson(0.5, (1, sum(n_bins))).astype(np.float32)
+    return SequenceStore(
+        sequence=sequence,
+        signal=signal,
+        offsets=np.array([0, 400, 500]),
+        lengths=np.array([6400, 1600]),
+        contigs=("chrA", "chrB"),
+        tracks=("sites",),
+        resolution_bp=16,
+    )
+
+
+@pytest.fixture
+def setup(tmp_path):
+    return TrialSetup(
+        splits=Splits(np.array([0]), np.array([1])),
+        judge=Judge("pearson", 16),
+        folder=tmp_path / "trials",
+        best=1,
+        last=1,
+        timeout_s=600,
+        reproducible=False,
+    )
+
+
+PLAN = FitPlan(seed=11, max_epochs=4)
+
+
+def reports_of(task, store, *, setup, die_after=None):
+    """What a trial reports; it may die after so many reports."""
+    reports = []
+
+    def send(report):
+        reports.append(report)
+        if len(reports) == die_after:
+            raise KeyboardInterrupt("the process died")
+
+    try:
+        fit_trial(task, store, setup=setup, plan=PLAN, send=send)
+    except KeyboardInterrupt:
+        assert die_after is not None
+    return reports
+
+
+def without_clock(report):
+    return report._replace(metrics={name: value for name, value in report.metrics.items() if name != "windows_per_s"})
+
+
+def test_every_epoch_is_reported_with_the_objective_and_a_checkpoint_that_gives_it(store, setup):
+    reports = reports_of(TASK, store, setup=setup)
+    assert [report.epoch for report in reports] == [1, 2, 3, 4]
+    assert all(report.metrics["validation.pearson"] == report.value for report in reports)
+    last = reports[-1]
+    assert last.checkpoint == f"{trial_name(3)}/epoch-0004"
+    model = load_model(setup.folder / last.checkpoint / "model")
+    again = score_model(model, store, contigs=setup.splits.validation, judge=setup.judge)
+    assert again["pearson"] == pytest.approx(last.value, abs=1e-6)
+
+
+@pytest.mark.parametrize("die_after", [1, 2, 3])
+def test_a_trial_that_died_goes_on_and_reports_what_it_would_have(store, setup, die_after):
+    expected = [without_clock(one) for one in reports_of(TASK, store, setup=setup._replace(folder=setup.folder / "whole"))]
+    before = reports_of(TASK, store, setup=setup, die_after=die_after)
+    after = reports_of(TASK, store, setup=setup)
+    assert after[0] == before[-1], "the last report is given again: the driver may not have heard it"
+    assert [without_clock(one) for one in before[:-1] + after] == expected
+
+
+def test_a_trial_that_had_ended_only_reports_its_end_again(store, setup):
+    whole = reports_of(TASK, store, setup=setup)
+    assert reports_of(TASK, store, setup=setup) == whole[-1:]
+
+
+def test_a_loss_that_is_no_number_fails_the_trial_and_says_what_may_help(store, setup, monkeypatch):
+    from genotune.trainables.poisson_cnn import PoissonCNN
+
+    def diverge(self, store, splits, *, report, plan, resume=None):
+        report(Progress(1, None, {"train_loss": math.nan}, None))
+
+    monkeypatch.setattr(PoissonCNN, "fit", diverge)  # a divergence at will can't be had otherwise
+    with pytest.raises(NotFiniteError, match="the training loss is nan at epoch 1; a lower learning rate may help"):
+        reports_of(TASK, store, setup=setup)
+
+
+def test_a_metric_to_be_minimised_is_turned_for_the_family_and_the_checkpoints(store, setup):
+    setup = setup._replace(judge=Judge("mse", 16))
+    reports = reports_of(TASK, store, setup=setup)
+    kept = sorted(path.name for path in (setup.folder / trial_name(3)).iterdir())
+    best = min(reports, key=lambda report: report.value)
+    assert kept == sorted({f"epoch-{best.epoch:04d}", "epoch-0004"})
+    assert json.loads((setup.folder / best.checkpoint / "report.json").read_text())["score"] == -best.value
+
+
+def test_the_objective_does_not_depend_on_the_width_of_the_models_own_bins(store, setup):
+    """A wide-bin model is judged on the same bins: on ones that it can't tell apart it can't win by averaging."""
+    wide = {**TASK, "trial": 4, "params": {**PARAMS, "bin_bp": 64}}
+    report = reports_of(wide, store, setup=setup)[-1]
+    model = load_model(setup.folder / report.checkpoint / "model")
+    contig = int(setup.splits.validation[0])
+    spread = np.repeat(model.predict_contig(store, contig), 4, axis=1)[0, : store.n_bins(contig)]
+    assert report.value == pytest.approx(np.corrcoef(spread, store.contig_signal(contig)[0])[0, 1], abs=1e-6)
+
+
+def test_a_trial_that_has_no_part_of_a_gpu_runs_on_the_cpu():
+    assert device_for(0) == "cpu"
+
+
+def test_the_settings_of_a_trial_are_built_as_the_spec_built_them():
+    assert build(FamilySettings, {"family": "poisson_cnn", **PARAMS}).schedule.patience == 1
