@@ -51,3 +51,18 @@ def genotune(tmp_path):
         )
 
     return call
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where nothing may skip (CI, which has every tool), a skipped test is a failure."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped and os.environ.get("GENOTUNE_TESTS_MAY_SKIP") == "0":
+        terminalreporter.write_line(f"{len(skipped)} tests skipped, and here none may.", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """See `pytest_terminal_summary`."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if skipped and os.environ.get("GENOTUNE_TESTS_MAY_SKIP") == "0" and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -89,7 +89,9 @@ def test_every_epoch_is_reported_with_the_objective_and_a_checkpoint_that_gives_
 
 @pytest.mark.parametrize("die_after", [1, 2, 3])
 def test_a_trial_that_died_goes_on_and_reports_what_it_would_have(store, setup, die_after):
-    expected = [without_clock(one) for one in reports_of(TASK, store, setup=setup._replace(folder=setup.folder / "whole"))]
+    expected = [
+        without_clock(one) for one in reports_of(TASK, store, setup=setup._replace(folder=setup.folder / "whole"))
+    ]
     before = reports_of(TASK, store, setup=setup, die_after=die_after)
     after = reports_of(TASK, store, setup=setup)
     assert after[0] == before[-1], "the last report is given again: the driver may not have heard it"

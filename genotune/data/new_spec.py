@@ -247,9 +247,9 @@ models:
       # the stretches of sequence that it sees at once
       windows: {{length_bp: {window_bp}, stride_bp: {window_bp // 2}, select: tiles}}
       bin_bp: {{choice: [{resolution_bp}, {2 * resolution_bp}]}}  # width of a predicted bin
-      learning_rate: {{log_uniform: [1.0e-4, 1.0e-2]}}  # size of a learning step; it matters most
+      learning_rate: {{log_uniform: [1.0e-3, 1.0e-2]}}  # size of a learning step; it matters most
       channels: {{choice: [32, 64]}}  # how many patterns it can know
-      n_blocks: {{int: [2, 6]}}  # how far it looks around a base
+      n_blocks: {{int: [3, 6]}}  # how far it looks around a base
       reverse_complement: true  # learn from both strands
       jitter_bp: {{choice: [0, {4 * resolution_bp}]}}  # shift windows at random by up to so many bases
 search: {{kind: tpe, seed: 7}}  # learns from earlier trials where to look; the seed makes it repeatable

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import yaml
 
 from genotune.errors import SweepError
 from genotune.genome.sequence import encode
@@ -97,7 +98,7 @@ def test_a_registered_winner_has_a_signature_an_example_and_no_pickle(register, 
         assert path.suffix in {"", ".py", ".json", ".yaml", ".txt", ".safetensors"}, path
         assert not is_pickle(path.read_bytes()), path
     version = mlflow_store.client.get_model_version_by_alias("yeast", "best")
-    assert (version.version, version.run_id) == (registered.version, registered.run_id)
+    assert (str(version.version), version.run_id) == (registered.version, registered.run_id)
     assert version.tags["genotune.sweep_id"] == "yeast-240101-abcdef"
     run = mlflow_store.client.get_run(registered.run_id)
     found = mlflow_store.client.get_logged_model(run.outputs.model_outputs[0].model_id)
@@ -106,6 +107,9 @@ def test_a_registered_winner_has_a_signature_an_example_and_no_pickle(register, 
         "2112",
         '["atac", "h3k4me3"]',
     )
+    card = yaml.safe_load((logged / "artifacts" / "MLmodel").read_text())
+    assert json.loads(card["signature"]["inputs"]) == [{"type": "string", "name": "sequence", "required": True}]
+    assert json.loads(card["signature"]["outputs"])[0]["tensor-spec"] == {"dtype": "float32", "shape": [-1, 2, 64]}
     assert json.loads(found.tags["mlflow.modelVersions"]) == [{"name": "yeast", "version": 1}]
 
 
