@@ -1,7 +1,7 @@
 """Was tuning worth it? A sweep's winner beside the same network with its default settings, and k-mer ridge.
 
-The defaults are trained for the full number of epochs with three seeds, on the sweep's own training contigs, and judged as
-its trials are: on its validation bins, by the best epoch. The test contigs are not touched.
+The defaults are trained for the full number of epochs with three seeds, on the sweep's own training contigs, and judged
+as its trials are: on its validation bins, by the best epoch. The test contigs are not touched.
 
     python benchmarks/cnn_against_defaults.py SWEEP_FOLDER
 """
@@ -44,16 +44,15 @@ def main() -> None:
     ridge = score_model(
         fit_baseline(store, plan.trial_splits, seed=0), store, contigs=plan.trial_splits.validation, judge=judge
     )
-    winner = state.winner["value"]
-    best, spread = statistics.mean(values), max(values) - min(values)
+    winner, best = state.winner["value"], max(values)
+    where = f"validation {', '.join(plan.splits.validation)}, {spec.bin_bp}-bp bins, {judge.metric}"
+    print(f"{where}; torch {version('torch')}, {platform.machine()}")
+    print(f"winner of {len(state.trials)} trials: {winner:.4f}")
     print(
-        f"validation {', '.join(plan.splits.validation)}, {spec.bin_bp}-bp bins, {judge.metric}; torch {version('torch')}, {platform.machine()}"
+        f"defaults, {n_epochs} epochs, {len(values)} seeds: mean {statistics.mean(values):.4f}, "
+        f"{min(values):.4f} to {best:.4f}; the winner is {winner - best:+.4f} from the best of them"
     )
-    print(f"winner of {len(state.trials)} trials  {winner:.4f}")
-    print(
-        f"defaults, {n_epochs} epochs     {best:.4f} (mean of {len(values)} seeds, range {spread:.4f}); winner {winner - max(values):+.4f} over the best of them"
-    )
-    print(f"k-mer ridge             {ridge[judge.metric]:.4f}; winner {winner - ridge[judge.metric]:+.4f}")
+    print(f"k-mer ridge: {ridge[judge.metric]:.4f}; the winner is {winner - ridge[judge.metric]:+.4f} from it")
 
 
 if __name__ == "__main__":

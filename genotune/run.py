@@ -24,7 +24,7 @@ from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, th
 from genotune.ray_session import nodes, ray_session
 from genotune.spec import Spec, read_spec
 from genotune.store import SequenceStore
-from genotune.tracking import Recorder, register_winner, resolve_tracking_uri
+from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
 from genotune.trial import Judge, TrialSetup, score_model
 
 log = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
         raise
     finally:
         journal.close()
-    outcome = Outcome(folder, plan, journal.state, _judge(plan.spec), delivered, uri)
+    outcome = Outcome(folder, plan, journal.state, _judge(plan.spec), delivered, shown_uri(uri))
     face.end(outcome)
     return outcome
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from builders import SPEC, clean_environment, write_genome
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import clean_environment, rows
 
+from builders import clean_environment, rows
 from genotune.journal import read_state
 
 

@@ -1,4 +1,4 @@
-"""One trial without Ray: scored on the sweep's bins, checkpointed every epoch, and resumed as if nothing had happened."""
+"""One trial without Ray: scored on the sweep's bins, checkpointed every epoch, and resumed as if nothing were."""
 
 import json
 import math
