@@ -156,7 +156,7 @@ class Controller:
         elif state.decisions.get(state.epoch) == "stop":
             status, reason = "stopped", state.reason
         else:
-            status, reason = "complete", f"{state.epoch} epochs"
+            status, reason = "complete", "1 epoch" if state.epoch == 1 else f"{state.epoch} epochs"
         self.journal.append("ended", trial=trial, status=status, reason=reason)
         self._searcher.tell(trial, curve=state.curve, status=status)
 

@@ -153,6 +153,9 @@ class _Decide(_Live, FIFOScheduler):
         self._controller = controller
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
+        if "failure" in result:
+            self._controller.ended(_number(trial), failure=result["failure"])
+            return str(TrialScheduler.STOP)
         if "epoch" not in result:
             return str(TrialScheduler.CONTINUE)
         # Tune hands results on flattened.

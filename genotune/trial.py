@@ -199,6 +199,9 @@ def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialS
     faulthandler.dump_traceback_later(setup.timeout_s, exit=True)
     try:
         fit_trial(config, shared.get(), setup=setup, plan=plan, send=send)
+    except NotFiniteError as error:
+        faulthandler.cancel_dump_traceback_later()
+        tune.report({"failure": str(error)})  # raised, it would be tried again, to the same end
     finally:
         faulthandler.cancel_dump_traceback_later()
 
