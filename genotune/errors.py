@@ -3,7 +3,7 @@
 The CLI prints these without a traceback and exits with 2. Any other exception is a defect of ours and exits with 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -36,3 +36,19 @@ class SpecError(UserError):
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__("\n".join(lines))
         self.lines = tuple(lines)
+
+
+def describe(found: object) -> str:
+    """A value as a person sees it in the file, with its kind."""
+    if found is None:
+        return "nothing (null)"
+    if isinstance(found, bool):
+        return str(found).lower()
+    if isinstance(found, str):
+        return f"the text {found!r}"
+    if isinstance(found, Mapping):
+        return "a mapping (key: value)"
+    if isinstance(found, list | tuple):
+        return f"a list of {len(found)}" if found else "an empty list"
+    text = str(found)
+    return text if len(text) < 30 else f"{text[:12]}... ({len(text)} digits)"

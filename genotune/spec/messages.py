@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from genotune.errors import Problem
+from genotune.errors import Problem, describe
 from genotune.spec.yaml_source import YamlPath
 
 _EXPECTED: Final[Mapping[str, str]] = {
@@ -50,21 +50,6 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     if near:
         return f" Did you mean {near[0]!r}?"
     return f" Allowed: {', '.join(known)}." if known else ""
-
-
-def describe(found: object) -> str:
-    """A value as a person sees it in the file, with its kind."""
-    if found is None:
-        return "nothing (null)"
-    if isinstance(found, bool):
-        return str(found).lower()
-    if isinstance(found, str):
-        return f"the text {found!r}"
-    if isinstance(found, Mapping):
-        return "a mapping (key: value)"
-    if isinstance(found, list | tuple):
-        return f"a list of {len(found)}"
-    return str(found)
 
 
 def problems_of(error: ValidationError, kind: Any, *, name: str) -> list[Problem]:

@@ -13,7 +13,7 @@ from genotune.store import CodeArray, FloatArray
 from genotune.trainables.batches import reverse_complement
 from genotune.trainables.poisson_cnn import PoissonCNN
 from genotune.trainables.poisson_cnn_network import PoissonCNNNetwork
-from genotune.trainables.trainable import MODEL_FILE, Model, check_format
+from genotune.trainables.trainable import MODEL_FILE, Model, check_format, write_record
 
 WEIGHTS_FILE: Final = "model.safetensors"
 _FORMAT: Final = 1
@@ -65,16 +65,7 @@ class PoissonCNNModel(Model):
         """Write model.safetensors and model.json."""
         weights = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
         save_file(weights, folder / WEIGHTS_FILE)
-        record = {
-            "family": self.settings.family,
-            "format": _FORMAT,
-            "settings": self.settings.model_dump(mode="json"),
-            "tracks": self.tracks,
-            "bin_bp": self.bin_bp,
-            "input_bp": self.input_bp,
-            "crop_bp": self.crop_bp,
-        }
-        (folder / MODEL_FILE).write_text(json.dumps(record, indent=2) + "\n")
+        write_record(self, folder, settings=self.settings, file_format=_FORMAT)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -29,6 +29,7 @@ from genotune.trainables.trainable import (
     Trainable,
     check_format,
     multiple_problems,
+    write_record,
 )
 
 Values = NDArray[np.float64]
@@ -150,16 +151,7 @@ class RidgeModel(Model):
     def save(self, folder: Path) -> None:
         """Write model.safetensors and model.json."""
         save_file({"weights": self.weights, "bias": self.bias}, folder / _WEIGHTS_FILE)
-        record = {
-            "family": self.settings.family,
-            "format": _FORMAT,
-            "settings": self.settings.model_dump(mode="json"),
-            "tracks": self.tracks,
-            "bin_bp": self.bin_bp,
-            "input_bp": self.input_bp,
-            "crop_bp": self.crop_bp,
-        }
-        (folder / MODEL_FILE).write_text(json.dumps(record, indent=2) + "\n")
+        write_record(self, folder, settings=self.settings, file_format=_FORMAT)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

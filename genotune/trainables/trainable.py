@@ -1,5 +1,6 @@
 """What a model family is: settings with `fit`, and a model that predicts, saves and loads. No Ray, no MLflow here."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -214,3 +215,17 @@ def check_format(folder: Path, found: int, *, known: int) -> None:
             f"{folder / MODEL_FILE}: format {found}; this version of genotune reads format {known}. "
             "Use the version that wrote it."
         )
+
+
+def write_record(model: Model, folder: Path, *, settings: Trainable, file_format: int) -> None:
+    """Write the part of a saved model that is not arrays."""
+    record = {
+        "family": settings.model_dump()["family"],
+        "format": file_format,
+        "settings": settings.model_dump(mode="json"),
+        "tracks": model.tracks,
+        "bin_bp": model.bin_bp,
+        "input_bp": model.input_bp,
+        "crop_bp": model.crop_bp,
+    }
+    (folder / MODEL_FILE).write_text(json.dumps(record, indent=2) + "\n")

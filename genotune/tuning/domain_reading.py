@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Final, TypeGuard
 
-from genotune.errors import Problem
+from genotune.errors import Problem, describe
 from genotune.tuning.domains import Domain, FloatRange, IntRange, Pick, exact, n_steps
 
 YamlPath = tuple[str | int, ...]
@@ -108,22 +108,6 @@ def number_fault(found: object, *, whole: bool) -> str | None:
     if whole and not isinstance(found, int):
         return f"found {found}; must be a whole number, e.g. {round(found)}."
     return None
-
-
-def describe(found: object) -> str:
-    """A value as a person sees it in the file, with its kind."""
-    if found is None:
-        return "nothing (null)"
-    if isinstance(found, bool):
-        return str(found).lower()
-    if isinstance(found, str):
-        return f"the text {found!r}"
-    if isinstance(found, Mapping):
-        return "a mapping (key: value)"
-    if isinstance(found, list):
-        return f"a list of {len(found)}" if found else "an empty list"
-    text = str(found)
-    return text if len(text) < 30 else f"{text[:12]}... ({len(text)} digits)"
 
 
 def _is_number(found: object) -> TypeGuard[Pick]:
