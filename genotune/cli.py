@@ -100,8 +100,8 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens, on this machine only.")] = 5000,
 ) -> None:
     """Open MLflow's UI on this workspace, until Ctrl-C."""
-    from genotune.run import workspace_of
     from genotune.tracking import ui_command
+    from genotune.workspace import workspace_of
 
     command = ui_command(workspace_of(None, workspace), port=port)
     os.execv(command[0], command)

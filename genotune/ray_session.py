@@ -27,6 +27,9 @@ _QUIET: Final = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
+_TOKEN: Final = secrets.token_hex(32)
+"""Of every private Ray of this process: Ray reads it once in a process's life."""
+
 
 class Node(NamedTuple):
     """What one machine of a cluster offers; memory in bytes."""
@@ -109,7 +112,7 @@ def _private(n_cpus: int) -> Iterator[None]:
     _clear_leftovers(root)
     folder = tempfile.mkdtemp(prefix=f"gt{os.getpid()}-", dir=root)
     try:
-        with _environment({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}):
+        with _environment({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _TOKEN}):
             import ray
 
             _quieten_ray()

@@ -3,22 +3,17 @@
 import contextlib
 import logging
 import os
-import platform
 import secrets
-import socket
-import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from importlib import metadata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
-
-import yaml
 
 from genotune.controller import Controller, Limits
 from genotune.errors import SweepError
 from genotune.evaluation import BASELINE, Winner, choose_winner, finite, fit_baseline, load_winner, score_once
-from genotune.journal import JOURNAL_FILE, Journal, SweepState, read_state
+from genotune.facts import check_same_files, sweep_facts
+from genotune.journal import Journal, SweepState
 from genotune.metrics import METRICS
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
 from genotune.ray_session import nodes, ray_session
@@ -26,6 +21,7 @@ from genotune.spec import Spec, read_spec
 from genotune.store import SequenceStore
 from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
 from genotune.trial import Judge, TrialSetup, score_model
+from genotune.workspace import find_sweep, workspace_of
 
 log = logging.getLogger(__name__)
 
@@ -65,17 +61,6 @@ class Outcome(NamedTuple):
     tracking_uri: str
 
 
-def workspace_of(spec: Spec | None, option: Path | None) -> Path:
-    """Where sweeps leave what they leave: the option, GENOTUNE_WORKSPACE, the spec's word, or .genotune here."""
-    if option is not None:
-        return option.resolve()
-    if os.environ.get("GENOTUNE_WORKSPACE"):
-        return Path(os.environ["GENOTUNE_WORKSPACE"]).resolve()
-    if spec is not None and spec.settings.workspace:
-        return (spec.folder / spec.settings.workspace).resolve()
-    return Path(".genotune").resolve()
-
-
 def check(path: Path, *, address: str | None = None) -> tuple[SweepPlan, list[MachineSize]]:
     """The plan of a sweep, and the machines that it was held against. Decodes and trains nothing.
 
@@ -104,7 +89,7 @@ def run(path: Path, *, workspace: Path | None, address: str | None, face: Face) 
     folder.mkdir(parents=True)
     (folder / _SPEC_FILE).write_text(spec.text)
     journal = Journal(folder)
-    journal.append("sweep_started", **_facts(plan, folder.name))
+    journal.append("sweep_started", **sweep_facts(plan, folder.name))
     return _drive(plan, journal, address=address, face=face)
 
 
@@ -127,28 +112,8 @@ def resume(sweep: str, *, workspace: Path | None, address: str | None, face: Fac
         raise SweepError(f"{folder.name}: it was ended before it began; start it again with `genotune run`.")
     spec = read_spec(Path(facts["spec_path"]), text=(folder / _SPEC_FILE).read_text())
     plan = make_plan(spec)
-    _same_files(plan, facts)
+    check_same_files(plan, facts)
     return _drive(plan, journal, address=address, face=face)
-
-
-def find_sweep(sweep: str, workspace: Path) -> Path:
-    """The folder of a sweep.
-
-    Raises:
-        SweepError: none or several fit.
-    """
-    for folder in (Path(sweep), workspace / "sweeps" / sweep):
-        if (folder / JOURNAL_FILE).exists():
-            return folder.resolve()
-    found = sorted(
-        path.parent for path in (workspace / "sweeps").glob(f"*/{JOURNAL_FILE}") if path.parent.name.startswith(sweep)
-    )
-    if len(found) == 1:
-        return found[0]
-    there = found or sorted(path.parent for path in (workspace / "sweeps").glob(f"*/{JOURNAL_FILE}"))
-    names = ", ".join(path.name for path in there[-5:]) or "none"
-    problem = "several sweeps begin so" if found else "no such sweep"
-    raise SweepError(f"{sweep}: {problem} in {workspace}. There: {names}. Another workspace is named with --workspace.")
 
 
 def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face) -> Outcome:
@@ -286,62 +251,6 @@ def _ray_machines() -> list[MachineSize]:
     return [MachineSize(node.cpus, node.gpus, node.memory / 2**30, "of this Ray") for node in nodes()]
 
 
-def _facts(plan: SweepPlan, sweep_id: str) -> Mapping[str, Any]:
-    """What the record says of a sweep beside its trials; read once, at its beginning."""
-    spec = plan.spec
-    settings = spec.settings
-    return {
-        "sweep_id": sweep_id,
-        "spec_path": str(spec.path.resolve()),
-        "spec_text": spec.text,
-        "resolved_text": yaml.safe_dump(spec.settings.resolved(), sort_keys=False),
-        "spec_sha256": spec.sha256,
-        "versions": _versions(),
-        "git_commit": _git_commit(spec.folder),
-        "host": socket.gethostname(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "seed": settings.search.seed,
-        "files": [{**file, "name": Path(file["path"]).name} for file in plan.data.fingerprints()],
-        "data": {
-            "kind": settings.data.kind,
-            "tracks": list(settings.data.tracks),
-            "resolution_bp": settings.data.resolution_bp,
-            "splits": {name: list(contigs) for name, contigs in plan.splits._asdict().items()},
-        },
-        "objective": {
-            "metric": settings.objective.metric,
-            "direction": spec.direction,
-            "bin_bp": spec.bin_bp,
-        },
-    }
-
-
-def _same_files(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
-    before = {file["path"]: file["sha256"] for file in facts["files"]}
-    changed = [file["path"] for file in plan.data.fingerprints() if before.get(file["path"]) != file["sha256"]]
-    if changed:
-        message = f"{', '.join(changed)}: changed since the sweep began; its trials saw other data. Start a new sweep."
-        raise SweepError(message)
-
-
-def _versions() -> dict[str, str]:
-    """Of every installed package."""
-    return {one.name: one.version for one in sorted(metadata.distributions(), key=lambda one: str(one.name).lower())}
-
-
-def _git_commit(folder: Path) -> str | None:
-    """The commit that the spec's folder is at, '+changes' added where it is not clean; None outside a repository."""
-    try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
-        status = subprocess.run(
-            ["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit.stdout.strip() + ("+changes" if status.stdout.strip() else "")
-
-
 @contextlib.contextmanager
 def _log_file(folder: Path) -> Iterator[None]:
     """Everything that is logged, kept in the sweep's folder too."""
@@ -354,8 +263,3 @@ def _log_file(folder: Path) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         handler.close()
-
-
-def sweep_state(sweep: str, workspace: Path | None) -> SweepState:
-    """A sweep as its journal tells it, whether a driver is at work or not."""
-    return read_state(find_sweep(sweep, workspace_of(None, workspace)))

@@ -35,6 +35,7 @@ _COMPARED: Final[Mapping[str, tuple[str, str]]] = {
     "less_than_equal": ("at most", "le"),
     "multiple_of": ("a whole multiple of", "multiple_of"),
 }
+_YAML_WORDS: Final[Mapping[str, str]] = {"True": "true", "False": "false", "None": "null"}
 
 
 class _Place(NamedTuple):
@@ -60,13 +61,22 @@ def problems_of(error: ValidationError, kind: Any, *, name: str) -> list[Problem
         kind: the settings class, or a union of them.
         name: what to call it, e.g. 'poisson_cnn' or 'the spec'.
     """
-    return [problem_of(detail, kind, name=name) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)
+    return [problem_of(detail, kind, name=name) for detail in details if not _follows(detail, details)]
 
 
 def problem_of(detail: ErrorDetails, kind: Any, *, name: str) -> Problem:
     """One of the faults that pydantic found; see `problems_of`."""
     place = _place(kind, detail["loc"])
     return Problem(place.path, _message(detail, place, name))
+
+
+def _follows(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is too short only because something in it is at fault, which is said already."""
+    own = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(own) and other["loc"][: len(own)] == own for other in details
+    )
 
 
 def _message(detail: ErrorDetails, place: _Place, name: str) -> str:
@@ -84,6 +94,10 @@ def _message(detail: ErrorDetails, place: _Place, name: str) -> str:
             message = _not_among(detail)
         case "value_error":
             message = str(context["error"])
+        case "too_short":
+            message = f"found {describe(found)}; must have at least {context['min_length']}."
+        case "string_too_short":
+            message = "found an empty text; must say something."
         case _ if fault in _COMPARED:
             word, key = _COMPARED[fault]
             message = f"found {describe(found)}; must be {word} {context[key]}."
@@ -98,7 +112,7 @@ def _not_among(detail: ErrorDetails) -> str:
     """For a word that is none of those allowed."""
     context = detail["ctx"]
     expected = str(context.get("expected") or context["expected_tags"])
-    known = [word.strip().strip("'") for word in expected.replace(" or ", ", ").split(",")]
+    known = [_YAML_WORDS.get(word.strip(), word.strip().strip("'")) for word in expected.replace(" or ", ", ").split(",")]
     found = context.get("tag", detail["input"])
     return f"found {describe(found)}.{did_you_mean(str(found), known)}"
 

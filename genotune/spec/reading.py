@@ -80,6 +80,7 @@ def read_spec(path: Path, *, text: str | None = None) -> Spec:
     problems = list(source.problems)
     settings = _settings(source.values, problems)
     space = _space(source.values.get("models"), problems)
+    problems += _resources_of_no_model(source.values.get("resources"), space)
     if settings is not None:
         problems += _crossed(settings, space)
     if problems:
@@ -108,13 +109,18 @@ def spec_error(spec: Spec, problems: list[Problem]) -> SpecError:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
         raise SpecError([f"{path}: no such file. `genotune new DATA... -o {path}` writes a first one."]) from None
     except IsADirectoryError:
         raise SpecError([f"{path}: a folder; give the search-space file in it."]) from None
-    except UnicodeDecodeError:
-        raise SpecError([f"{path}: not text in UTF-8; a search-space file is YAML."]) from None
+    except OSError as error:
+        raise SpecError([f"{path}: can't be read: {error.strerror}."]) from None
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise SpecError([f"{path}:{line}: not text in UTF-8; a search-space file is YAML."]) from None
 
 
 def _spec_error(path: Path, source: YamlSource, problems: list[Problem]) -> SpecError:
@@ -122,7 +128,7 @@ def _spec_error(path: Path, source: YamlSource, problems: list[Problem]) -> Spec
     for problem in problems:
         number = source.line(problem.path)
         lines[f"{path}:{number}: {_dotted(problem.path)}{problem.message}"] = number
-    return SpecError(sorted(lines, key=lambda line: lines[line]))
+    return SpecError(sorted(lines, key=lambda line: (lines[line], line)))
 
 
 def _dotted(path: YamlPath) -> str:
@@ -178,13 +184,15 @@ def _faults_at_ends(family: str, template: Template) -> list[Problem]:
     return list(faults)
 
 
+def _resources_of_no_model(resources: object, space: Space) -> Iterator[Problem]:
+    for family in resources if isinstance(resources, Mapping) else ():
+        if family not in space:
+            message = f"no model of this family in `models`.{did_you_mean(family, list(space))}"
+            yield Problem(("resources", family), message)
+
+
 def _crossed(settings: SpecFile, space: Space) -> Iterator[Problem]:
     """Faults that lie between two parts of the file."""
-    for family in settings.resources:
-        if family not in space:
-            yield Problem(
-                ("resources", family), f"no model of this family in `models`.{did_you_mean(family, list(space))}"
-            )
     resolution_bp, bin_bp = settings.data.resolution_bp, settings.objective.bin_bp
     if bin_bp is not None and bin_bp % resolution_bp:
         yield Problem(

@@ -1,15 +1,33 @@
 """What a search-space file may say."""
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from genotune.data import SourceSettings
+from genotune.errors import describe
 from genotune.genome.splits import SplitSettings
 from genotune.metrics import SIGNAL, metric_problem
 from genotune.settings import Settings
 from genotune.tuning import SchedulerSettings, SearchSettings
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def _file_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        message = (
+            f"found {describe(name)}; must begin with a letter or digit and go on with letters, digits, dots, dashes "
+            "and underscores, 100 at most."
+        )
+        near = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("._-")[:100]
+        raise ValueError(f"{message} Write {near}." if near else message)
+    return name
+
+
+Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class ModelEntry(Settings):
@@ -45,15 +63,15 @@ class Budget(Settings):
     """Where the sweep ends, whichever comes first."""
 
     trials: Annotated[int, Field(ge=1)]
-    hours: Annotated[float, Field(gt=0)] | None = None
+    hours: Amount | None = None
 
 
 class Resources(Settings):
     """What one trial of a family takes."""
 
-    cpus: Annotated[float, Field(gt=0)] = 1
-    gpus: Annotated[float, Field(ge=0)] = 0
-    memory_gib: Annotated[float, Field(gt=0)] | None = None
+    cpus: Amount = 1
+    gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+    memory_gib: Amount | None = None
 
 
 class Evaluation(Settings):
@@ -81,7 +99,7 @@ class Trials(Settings):
         concurrent: trials at once; null: as many as the machines have room for.
     """
 
-    timeout_minutes: Annotated[float, Field(gt=0)] = 30
+    timeout_minutes: Amount = 30
     retries: Annotated[int, Field(ge=0)] = 2
     keep: Keep = Keep()
     reproducible: bool = False
@@ -103,7 +121,7 @@ class Tracking(Settings):
 class SpecFile(Settings):
     """One sweep, as the file says it; the params of its models are still spaces."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: Annotated[str, AfterValidator(_file_name)]
     data: SourceSettings
     split: SplitSettings
     models: Annotated[tuple[ModelEntry, ...], Field(min_length=1)]

@@ -76,9 +76,12 @@ def parse_yaml(text: str) -> YamlSource:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = 1 if mark is None else mark.line + 1
-        raise YamlSyntaxError(line, f"not YAML: {error.problem or error.context}.") from None
-    except yaml.YAMLError as error:
-        raise YamlSyntaxError(1, f"not YAML: {error}.") from None
+        words = ", ".join(part for part in (error.context, error.problem) if part)
+        raise YamlSyntaxError(line, f"not YAML: {words}.") from None
+    except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        message = f"not YAML: holds the character {chr(int(error.character))!r}, which no text should hold. Remove it."
+        raise YamlSyntaxError(line, message) from None
     source = YamlSource(None, {}, [])
     values = None if root is None else _values(root, (), source)
     return source._replace(values=values)
@@ -101,7 +104,7 @@ def _mapping(node: yaml.MappingNode, path: YamlPath, source: YamlSource) -> dict
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode):
             raise YamlSyntaxError(line, "a key must be plain text.")
-        key = key_node.value  # keys are names, so `no:` and `1:` stay as they are written
+        key = _text(key_node)  # keys are names, so `no:` and `1:` stay as they are written
         if key in mapping:
             source.problems.append(
                 Problem(
@@ -114,22 +117,28 @@ def _mapping(node: yaml.MappingNode, path: YamlPath, source: YamlSource) -> dict
     return mapping
 
 
-def _scalar(node: yaml.Node) -> Any:
-    text: str = node.value
+def _scalar(node: yaml.ScalarNode) -> Any:
+    text = _text(node)
     kind = node.tag.rsplit(":", 1)[-1]
     if kind == "null":
         return None
     if kind == "bool":
         return text.lower() == "true"
-    if kind == "int":
-        return int(text)
-    if kind == "float":
-        return float(
-            text.replace(".inf", "inf")
-            .replace(".Inf", "inf")
-            .replace(".INF", "inf")
-            .replace(".nan", "nan")
-            .replace(".NaN", "nan")
-            .replace(".NAN", "nan")
-        )
+    if kind in ("int", "float"):
+        return _number(text, kind, line=node.start_mark.line + 1)
+    return text
+
+
+def _number(text: str, kind: str, *, line: int) -> int | float:
+    try:
+        return int(text) if kind == "int" else float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
+    except ValueError:
+        shown = text if len(text) < 30 else f"{text[:12]}... ({len(text)} characters)"
+        raise YamlSyntaxError(line, f"found {shown}, which can't be read as a number.") from None
+
+
+def _text(node: yaml.ScalarNode) -> str:
+    text: str = node.value
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise YamlSyntaxError(node.start_mark.line + 1, "holds half of a character (\\ud800 to \\udfff). Write it whole.")
     return text

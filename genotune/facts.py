@@ -1,0 +1,75 @@
+"""What the record says of a sweep beside its trials: where it came from, with what, on which bytes."""
+
+import platform
+import socket
+import subprocess
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from genotune.errors import SweepError
+from genotune.plan import SweepPlan
+
+
+def sweep_facts(plan: SweepPlan, sweep_id: str) -> Mapping[str, Any]:
+    """Spec, versions, host, files and splits; read once, at the beginning of a sweep."""
+    spec = plan.spec
+    settings = spec.settings
+    return {
+        "sweep_id": sweep_id,
+        "spec_path": str(spec.path.resolve()),
+        "spec_text": spec.text,
+        "resolved_text": yaml.safe_dump(spec.settings.resolved(), sort_keys=False),
+        "spec_sha256": spec.sha256,
+        "versions": _versions(),
+        "git_commit": _git_commit(spec.folder),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "seed": settings.search.seed,
+        "files": [{**file, "name": Path(file["path"]).name} for file in plan.data.fingerprints()],
+        "data": {
+            "kind": settings.data.kind,
+            "tracks": list(settings.data.tracks),
+            "resolution_bp": settings.data.resolution_bp,
+            "splits": {name: list(contigs) for name, contigs in plan.splits._asdict().items()},
+        },
+        "objective": {
+            "metric": settings.objective.metric,
+            "direction": spec.direction,
+            "bin_bp": spec.bin_bp,
+        },
+    }
+
+
+def check_same_files(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
+    """Nothing, if the data are what the sweep began with.
+
+    Raises:
+        SweepError: a file's bytes are others now.
+    """
+    before = {file["path"]: file["sha256"] for file in facts["files"]}
+    changed = [file["path"] for file in plan.data.fingerprints() if before.get(file["path"]) != file["sha256"]]
+    if changed:
+        message = f"{', '.join(changed)}: changed since the sweep began; its trials saw other data. Start a new sweep."
+        raise SweepError(message)
+
+
+def _versions() -> dict[str, str]:
+    """Of every installed package."""
+    return {one.name: one.version for one in sorted(metadata.distributions(), key=lambda one: str(one.name).lower())}
+
+
+def _git_commit(folder: Path) -> str | None:
+    """The commit that the spec's folder is at, '+changes' added where it is not clean; None outside a repository."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
+        status = subprocess.run(
+            ["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit.stdout.strip() + ("+changes" if status.stdout.strip() else "")

@@ -1,0 +1,39 @@
+"""Where sweeps leave what they leave, and how to find one again."""
+
+import os
+from pathlib import Path
+
+from genotune.errors import SweepError
+from genotune.journal import JOURNAL_FILE
+from genotune.spec import Spec
+
+
+def workspace_of(spec: Spec | None, option: Path | None) -> Path:
+    """Where sweeps leave what they leave: the option, GENOTUNE_WORKSPACE, the spec's word, or .genotune here."""
+    if option is not None:
+        return option.resolve()
+    if os.environ.get("GENOTUNE_WORKSPACE"):
+        return Path(os.environ["GENOTUNE_WORKSPACE"]).resolve()
+    if spec is not None and spec.settings.workspace:
+        return (spec.folder / spec.settings.workspace).resolve()
+    return Path(".genotune").resolve()
+
+
+def find_sweep(sweep: str, workspace: Path) -> Path:
+    """The folder of a sweep.
+
+    Raises:
+        SweepError: none or several fit.
+    """
+    for folder in (Path(sweep), workspace / "sweeps" / sweep):
+        if (folder / JOURNAL_FILE).exists():
+            return folder.resolve()
+    found = sorted(
+        path.parent for path in (workspace / "sweeps").glob(f"*/{JOURNAL_FILE}") if path.parent.name.startswith(sweep)
+    )
+    if len(found) == 1:
+        return found[0]
+    there = found or sorted(path.parent for path in (workspace / "sweeps").glob(f"*/{JOURNAL_FILE}"))
+    names = ", ".join(path.name for path in there[-5:]) or "none"
+    problem = "several sweeps begin so" if found else "no such sweep"
+    raise SweepError(f"{sweep}: {problem} in {workspace}. There: {names}. Another workspace is named with --workspace.")
