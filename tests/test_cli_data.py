@@ -112,9 +112,7 @@ def test_a_split_under_the_other_names_is_told_the_right_one(genotune, edited):
 
 
 def test_files_without_a_common_contig_are_told(genotune, tiny, tmp_path):
-    spec = renamed(
-        tmp_path, tiny, tracks=("x", "y", "z"), genome=("one", "two", "three"), splits=("two", "three")
-    )
+    spec = renamed(tmp_path, tiny, tracks=("x", "y", "z"), genome=("one", "two", "three"), splits=("two", "three"))
     message = refused(genotune("check", spec))
     assert "sites.bw: no contig in common with genome.fa: it has 'x', 'y' and 'z'" in message
     assert "same assembly" in message
@@ -180,6 +178,4 @@ def test_a_spec_below_a_file_is_told(genotune, tiny):
 
 
 def test_a_spec_that_is_no_text_is_told(genotune, tiny, tmp_path):
-    assert "not text in UTF-8; a search-space file is YAML." in refused(
-        genotune("check", tmp_path / "sites.bw")
-    )
+    assert "not text in UTF-8; a search-space file is YAML." in refused(genotune("check", tmp_path / "sites.bw"))

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from test_run import assert_record_is_complete, curves, session_members, start, sweep_folder, wait_for
 
 from builders import clean_environment
 from genotune.journal import read_events, read_state
+from sweeps import assert_record_is_complete, curves, session_members, start, sweep_folder, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

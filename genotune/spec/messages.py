@@ -112,7 +112,9 @@ def _not_among(detail: ErrorDetails) -> str:
     """For a word that is none of those allowed."""
     context = detail["ctx"]
     expected = str(context.get("expected") or context["expected_tags"])
-    known = [_YAML_WORDS.get(word.strip(), word.strip().strip("'")) for word in expected.replace(" or ", ", ").split(",")]
+    known = [
+        _YAML_WORDS.get(word.strip(), word.strip().strip("'")) for word in expected.replace(" or ", ", ").split(",")
+    ]
     found = context.get("tag", detail["input"])
     return f"found {describe(found)}.{did_you_mean(str(found), known)}"
 

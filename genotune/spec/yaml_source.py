@@ -140,5 +140,7 @@ def _number(text: str, kind: str, *, line: int) -> int | float:
 def _text(node: yaml.ScalarNode) -> str:
     text: str = node.value
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise YamlSyntaxError(node.start_mark.line + 1, "holds half of a character (\\ud800 to \\udfff). Write it whole.")
+        raise YamlSyntaxError(
+            node.start_mark.line + 1, "holds half of a character (\\ud800 to \\udfff). Write it whole."
+        )
     return text

@@ -1,0 +1,100 @@
+"""Sweeps as processes of their own, and what they leave behind."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from builders import clean_environment, rows
+from genotune.journal import read_state
+
+
+def sweep_folder(tmp_path):
+    (folder,) = (tmp_path / ".genotune" / "sweeps").iterdir()
+    return folder
+
+
+def curves(state):
+    """What a sweep did, without its clock: draws, objective by epoch, decisions, ends."""
+    return [
+        (
+            trial.number,
+            trial.params,
+            trial.seed,
+            dict(sorted(trial.curve.items())),
+            dict(sorted(trial.decisions.items())),
+            trial.status,
+        )
+        for trial in state.trials.values()
+    ]
+
+
+def runs(tmp_path):
+    """(run id, status, tags) of everything that MLflow's database holds."""
+    database = tmp_path / ".genotune" / "mlflow.db"
+    tags: dict[str, dict[str, str]] = {}
+    for run_id, key, value in rows(database, "select run_uuid, key, value from tags"):
+        tags.setdefault(run_id, {})[key] = value
+    return [(run_id, status, tags[run_id]) for run_id, status in rows(database, "select run_uuid, status from runs")]
+
+
+def assert_record_is_complete(tmp_path, state):
+    """One parent, one child per trial, none running, each with its params and every step once."""
+    database = tmp_path / ".genotune" / "mlflow.db"
+    everything = runs(tmp_path)
+    parents = [run for run in everything if "mlflow.parentRunId" not in run[2]]
+    children = {run[2]["genotune.trial"]: run for run in everything if "genotune.trial" in run[2]}
+    assert len(parents) == 1
+    assert sorted(map(int, children)) == sorted(state.trials)
+    assert not [run for run in everything if run[1] == "RUNNING"]
+    for trial in state.trials.values():
+        run_id, _, tags = children[str(trial.number)]
+        assert tags["mlflow.parentRunId"] == parents[0][0]
+        steps = [
+            step
+            for (step,) in rows(
+                database, f"select step from metrics where run_uuid = '{run_id}' and key = 'objective' order by step"
+            )
+        ]
+        assert steps == sorted(trial.curve), f"trial {trial.number}"
+        params = dict(rows(database, f"select key, value from params where run_uuid = '{run_id}'"))
+        assert params["learning_rate"] == str(trial.params["learning_rate"])
+        assert params["windows.length_bp"] == "256"
+
+
+def start(tiny, tmp_path, *arguments):
+    command = [sys.executable, "-m", "genotune.cli", *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(tmp_path, condition, process, *, timeout_s=120):
+    """Until the journal says so."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        for folder in (tmp_path / ".genotune" / "sweeps").glob("*"):
+            if (folder / "journal.jsonl").exists() and condition(read_state(folder)):
+                return folder
+        time.sleep(0.02)
+    raise AssertionError("it did not happen in time")
+
+
+def session_members(session):
+    """Processes of a session that are alive."""
+    members = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            members.append(int(path.parent.name))
+    return members
