@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 a defect of ours, 2 something that the person can mend, 13
 Heavy libraries come in inside the commands, so that help and a broken spec are answered at once.
 """
 
+import errno
 import logging
 import os
 import sys
@@ -16,6 +17,11 @@ _DONE: Final = 0
 _OURS: Final = 1
 _THEIRS: Final = 2
 _INTERRUPTED: Final = 130
+
+_PLACES: Final = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.ENAMETOOLONG}
+)
+"""Faults of a folder or disk that the person chose, not of ours."""
 
 app = typer.Typer(
     name="genotune",
@@ -121,14 +127,19 @@ def _exit_code() -> int:
         _show_error(str(error))
         return _THEIRS
     except (KeyboardInterrupt, typer.Abort):
-        _show_error("interrupted. A sweep goes on from here with `genotune resume`.")
-        return _INTERRUPTED
+        result = _INTERRUPTED
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "show"):  # a usage error of the command line's parser
             error.show()
             return int(error.exit_code)
+        if isinstance(error, OSError) and error.errno in _PLACES:
+            place = "" if error.filename is None else f"{error.filename}: "
+            _show_error(f"{place}can't be read or written: {error.strerror}. Mend that, or name another --workspace.")
+            return _THEIRS
         logging.getLogger("genotune").exception("A defect of genotune; please report it with these lines.")
         return _OURS
+    if result == _INTERRUPTED:  # Typer makes this number of Ctrl-C by itself
+        _show_error("interrupted.")
     return result if isinstance(result, int) else _DONE
 
 
@@ -138,9 +149,16 @@ def _show_error(text: str) -> None:
     show_error(text)
 
 
+class _StderrHandler(logging.Handler):
+    """Writes to what is standard error at that moment: while the live table stands, lines go above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(f"{self.format(record)}\n")
+
+
 def _log_to_stderr(verbose: int) -> None:
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    handler = logging.StreamHandler()
+    handler = _StderrHandler()
     handler.setLevel(level)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s" if verbose else "%(message)s"))
     logger = logging.getLogger("genotune")

@@ -29,7 +29,7 @@ class FamilyForecast(NamedTuple):
     """What the trials of a family take.
 
     Attributes:
-        n_examples: fewest and most training examples (windows, bins) over the family's space.
+        n_examples: fewest and most examples (windows, bins) of each split over the family's space.
         rungs: epochs at which its trials are compared.
     """
 
@@ -37,7 +37,7 @@ class FamilyForecast(NamedTuple):
     max_epochs: int
     rungs: tuple[int, ...]
     n_domains: int
-    n_examples: tuple[int, int]
+    n_examples: Mapping[str, tuple[int, int]]
 
 
 class SweepPlan(NamedTuple):
@@ -87,7 +87,11 @@ def make_plan(spec: Spec) -> SweepPlan:
     problems = fit_problems(spec, known)
     if problems:
         raise spec_error(spec, problems)
-    families = {family: _forecast(spec, family, known) for family in spec.space}
+    sizes = {
+        name: known._replace(train_contig_lengths=tuple(data.contigs[contig] for contig in contigs))
+        for name, contigs in splits._asdict().items()
+    }
+    families = {family: _forecast(spec, family, sizes) for family in spec.space}
     return SweepPlan(spec, data, splits, families)
 
 
@@ -135,17 +139,18 @@ def _n_gpus() -> int:
     return len(list(folder.iterdir())) if folder.exists() else 0
 
 
-def _forecast(spec: Spec, family: str, data: DataPlan) -> FamilyForecast:
+def _forecast(spec: Spec, family: str, sizes: Mapping[str, DataPlan]) -> FamilyForecast:
     template = spec.space[family]
-    counts = []
-    for picks, _ in template.ends():
-        trainable: Trainable = build(FamilySettings, {"family": family, **template.build(picks)})
-        counts.append(trainable.n_examples(data))
+    ends: list[Trainable] = [
+        build(FamilySettings, {"family": family, **template.build(picks)}) for picks, _ in template.ends()
+    ]
+    n_examples = {}
+    for split, data in sizes.items():
+        counts = [trainable.n_examples(data) for trainable in ends]
+        n_examples[split] = (min(counts), max(counts))
     max_epochs = spec.epochs_of(family)
     rungs = tuple(rung for rung in spec.settings.scheduler.rungs if rung < max_epochs)
-    return FamilyForecast(
-        spec.settings.resources_of(family), max_epochs, rungs, len(template.domains), (min(counts), max(counts))
-    )
+    return FamilyForecast(spec.settings.resources_of(family), max_epochs, rungs, len(template.domains), n_examples)
 
 
 def _fits(wanted: Resources, machine: MachineSize) -> bool:

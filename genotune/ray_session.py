@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ _QUIET: Final = {
 
 _TOKEN: Final = secrets.token_hex(32)
 """Of every private Ray of this process: Ray reads it once in a process's life."""
+_ANSWER_TIMEOUT_S: Final = 5.0
+_SETTINGS_FRAME: Final = 4
 
 
 class Node(NamedTuple):
@@ -88,6 +91,8 @@ def available_cpus() -> int:
 
 @contextlib.contextmanager
 def _joined(address: str) -> Iterator[None]:
+    if not _answers(address):
+        raise ResourceError(f"--address {address}: no Ray answers there. Is it running, and is this its GCS port?")
     import ray
 
     _quieten_ray()
@@ -102,6 +107,27 @@ def _joined(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _answers(address: str) -> bool:
+    """Whether a server that speaks HTTP/2, as gRPC and so Ray does, listens at HOST:PORT within seconds.
+
+    Asked first, since Ray itself tries for minutes and then ends the process. An address of another form is Ray's to
+    judge. Source: RFC 9113, sections 3.4 and 6.5: each side begins with a SETTINGS frame.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        return True
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_TIMEOUT_S) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+                return True  # it would not answer in plain text
+            connection.settimeout(_ANSWER_TIMEOUT_S)
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, _SETTINGS_FRAME, 0, 0, 0, 0, 0)))
+            head = connection.recv(4)
+            return len(head) == 4 and head[3] == _SETTINGS_FRAME
+    except (OSError, OverflowError, UnicodeError):
+        return False
 
 
 @contextlib.contextmanager

@@ -17,9 +17,20 @@ from genotune.journal import SweepState, TrialState
 from genotune.metrics import METRICS
 from genotune.plan import FamilyForecast, MachineSize, SweepPlan
 from genotune.run import Outcome
+from genotune.trainables import FAMILIES
+from genotune.workspace import workspace_of
 
 _REFRESH_S: Final = 0.25
 _SHOWN_PARAMS: Final = 4
+_STATUSES: Final = {
+    "waiting": ("proposed", "killed"),
+    "running": ("running",),
+    "complete": ("complete",),
+    "stopped": ("stopped",),
+    "failed": ("failed",),
+}
+_SHOWN_DIFFERENCE: Final = 0.5e-4
+"""Less than this is no difference at four decimals."""
 
 
 class Terminal:
@@ -29,6 +40,7 @@ class Terminal:
         self._out = Console(highlight=False, soft_wrap=True)
         self._live: Live | None = None
         self._plan: SweepPlan | None = None
+        self._folder: Path | None = None
         self._drawn_s = 0.0
         self._told: dict[int, str] = {}
 
@@ -39,7 +51,7 @@ class Terminal:
 
     def begin(self, plan: SweepPlan, folder: Path) -> None:
         """Say what is about to run, and where its record lies."""
-        self._plan = plan
+        self._plan, self._folder = plan, folder
         for note in plan.data.notes:
             self._out.print(f"[yellow]note[/yellow] {note}")
         self._out.print(f"Sweep [bold]{folder.name}[/bold] in {_short(folder)}")
@@ -68,8 +80,10 @@ class Terminal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop_live()
+        if self._folder is not None and kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._out.print(f"Go on with: genotune resume {self._folder.name}{_workspace_words(self._folder)}")
 
     def _stop_live(self) -> None:
         if self._live is not None:
@@ -112,8 +126,8 @@ class Terminal:
         assert self._plan is not None
         settings = self._plan.spec.settings
         counts = {
-            status: sum(trial.status == status for trial in state.trials.values())
-            for status in ("running", "complete", "stopped", "failed")
+            words: sum(trial.status in statuses for trial in state.trials.values())
+            for words, statuses in _STATUSES.items()
         }
         metric = settings.objective.metric
         best = best_trial(state, metric)
@@ -122,7 +136,7 @@ class Terminal:
         best_words = (
             "nothing yet" if best is None else f"{best_value(best, metric):.4f} by trial {best.number} ({best.family})"
         )
-        parts = ", ".join(f"{count} {status}" for status, count in counts.items())
+        parts = ", ".join(f"{count} {words}" for words, count in counts.items())
         trials = f"{len(state.trials)} of {settings.budget.trials} trials: {parts}; {_duration(spent_s)}{left}"
         return f"{trials}\nbest {metric}: {best_words}"
 
@@ -153,8 +167,12 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
     for note in plan.data.notes:
         out.print(f"[yellow]note[/yellow] {note}")
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for header in ("split", "contigs", "bases", "bins"):
-        table.add_column(header)
+    table.add_column("split")
+    table.add_column("contigs", overflow="fold")
+    examples = {family: _examples_word(family) for family in plan.families}
+    windowed = [family for family, word in examples.items() if word == "windows"]
+    for header in ("bases", "bins", *(f"windows ({family})" for family in windowed)):
+        table.add_column(header, justify="right", no_wrap=True)
     for name, contigs in plan.splits._asdict().items():
         bases = plan.bases(contigs)
         table.add_row(
@@ -162,6 +180,7 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
             ", ".join(contigs),
             f"{bases:,}",
             f"{sum(-(-plan.data.contigs[c] // settings.data.resolution_bp) for c in contigs):,}",
+            *(_range(plan.families[family].n_examples[name]) for family in windowed),
         )
     out.print(table)
     out.print(f"store: {plan.data.store_nbytes / 1e6:,.1f} MB, once per node; twice that while the driver builds it")
@@ -170,19 +189,32 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
     out.print(f"search: {settings.search.kind}; scheduler: {settings.scheduler.kind}")
     out.print(f"objective: {settings.objective.metric} in {plan.spec.bin_bp}-bp bins of validation")
     for family, forecast in plan.families.items():
-        out.print(f"{family}: {_forecast_words(forecast, machines)}")
+        out.print(f"{family}: {_forecast_words(forecast, machines, examples=examples[family])}")
 
 
-def _forecast_words(forecast: FamilyForecast, machines: list[MachineSize]) -> str:
-    few, many = forecast.n_examples
-    examples = f"{few:,}" if few == many else f"{few:,} to {many:,}"
+def _examples_word(family: str) -> str:
+    """What the family learns from: windows if its settings have them, else bins."""
+    return "windows" if "windows" in FAMILIES[family].model_fields else "bins"
+
+
+def _range(ends: tuple[int, int]) -> str:
+    few, many = ends
+    return f"{few:,}" if few == many else f"{few:,} to {many:,}"
+
+
+def _forecast_words(forecast: FamilyForecast, machines: list[MachineSize], *, examples: str) -> str:
     resources = forecast.resources
+    rungs = f"rungs at {', '.join(map(str, forecast.rungs))}" if forecast.rungs else "no rungs"
     at_once = sum(trials_at_once(resources.cpus, resources.gpus, machine) for machine in machines)
     return (
-        f"{forecast.n_domains} searched parameters, {examples} training examples an epoch, up to {forecast.max_epochs} "
-        f"epochs, rungs at {', '.join(map(str, forecast.rungs)) or 'none'}; {resources.cpus:g} CPUs and "
+        f"{forecast.n_domains} searched parameters, {_range(forecast.n_examples['train'])} training {examples} "
+        f"an epoch, up to {_epochs(forecast.max_epochs)}, {rungs}; {resources.cpus:g} CPUs and "
         f"{resources.gpus:g} GPUs a trial, {at_once} at once"
     )
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count} epochs"
 
 
 def trials_at_once(cpus: float, gpus: float, machine: MachineSize) -> int:
@@ -208,12 +240,25 @@ def summary(outcome: Outcome) -> list[str]:
     if state.registered is None or not outcome.delivered:
         lines.append(
             f"[yellow]MLflow at {outcome.tracking_uri} did not take everything; "
-            f"`genotune resume {outcome.folder.name}` delivers the rest.[/yellow]"
+            f"`genotune resume {outcome.folder.name}{_workspace_words(outcome.folder)}` delivers the rest.[/yellow]"
         )
     if state.registered is not None:
         name, version = state.registered["name"], state.registered["version"]
-        lines.append(f"  model models:/{name}@best (version {version}); compare the trials with: genotune ui")
+        lines.append(f"  model models:/{name}@best (version {version}); compare the trials with: {_look(outcome)}")
     return lines
+
+
+def _look(outcome: Outcome) -> str:
+    """How to see the trials: our own UI for a database in the workspace, else the server that has them."""
+    if "://" in outcome.tracking_uri and not outcome.tracking_uri.startswith("sqlite:"):
+        return outcome.tracking_uri
+    return f"genotune ui{_workspace_words(outcome.folder)}"
+
+
+def _workspace_words(folder: Path) -> str:
+    """The option that names the sweep's workspace, where a command wouldn't look there by itself."""
+    workspace = folder.parent.parent
+    return "" if workspace == workspace_of(None, None) else f" --workspace {_short(workspace)}"
 
 
 def _beside(value: float, baseline: float, metric: str) -> str:
@@ -221,8 +266,11 @@ def _beside(value: float, baseline: float, metric: str) -> str:
     if not (math.isfinite(value) and math.isfinite(baseline)):
         return f"k-mer ridge {_number(baseline)}"
     gain = value - baseline if METRICS[metric].direction == "maximize" else baseline - value
-    words = f"better by {gain:.4f}" if gain > 0 else f"no better: behind by {-gain:.4f}"
-    return f"{words} than k-mer ridge's {baseline:.4f}" if gain > 0 else f"{words}, k-mer ridge has {baseline:.4f}"
+    if abs(gain) < _SHOWN_DIFFERENCE:
+        return f"no better: the same as k-mer ridge's {baseline:.4f}"
+    if gain > 0:
+        return f"better by {gain:.4f} than k-mer ridge's {baseline:.4f}"
+    return f"no better: behind by {-gain:.4f}, k-mer ridge has {baseline:.4f}"
 
 
 def best_trial(state: SweepState, metric: str) -> TrialState | None:
@@ -260,13 +308,17 @@ def _counts(state: SweepState) -> str:
     parts = [
         f"{sum(trial.status == status for trial in trials)} {status}" for status in ("complete", "stopped", "failed")
     ]
-    return f"{len(trials)} trials ({', '.join(parts)}) in {_duration(state.active_s)}"
+    return (
+        f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'} ({', '.join(parts)}) in {_duration(state.active_s)}"
+    )
 
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def _number(value: float) -> str:

@@ -117,7 +117,7 @@ def _mapping(node: yaml.MappingNode, path: YamlPath, source: YamlSource) -> dict
     return mapping
 
 
-def _scalar(node: yaml.ScalarNode) -> Any:
+def _scalar(node: yaml.Node) -> Any:
     text = _text(node)
     kind = node.tag.rsplit(":", 1)[-1]
     if kind == "null":
@@ -137,7 +137,7 @@ def _number(text: str, kind: str, *, line: int) -> int | float:
         raise YamlSyntaxError(line, f"found {shown}, which can't be read as a number.") from None
 
 
-def _text(node: yaml.ScalarNode) -> str:
+def _text(node: yaml.Node) -> str:
     text: str = node.value
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise YamlSyntaxError(

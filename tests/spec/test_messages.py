@@ -48,8 +48,8 @@ def faults(values):
         ({"shape": {"kind": "hexagon"}}, ("shape",), "found the text 'hexagon'. Allowed: square, circle."),
         ({"shape": {"kind": "square", "side": 0}}, ("shape", "side"), "found 0; must be at least 1."),
         ({"shape": {"kind": "square", "side": 10}}, ("shape", "side"), "found 10; must be at most 9."),
-        ({"shape": {"kind": "circle", "radius": 0}}, ("shape", "radius"), "found 0.0; must be more than 0.0."),
-        ({"shape": {"kind": "circle", "radius": 2}}, ("shape", "radius"), "found 2.0; must be less than 2.0."),
+        ({"shape": {"kind": "circle", "radius": 0}}, ("shape", "radius"), "found 0; must be more than 0.0."),
+        ({"shape": {"kind": "circle", "radius": 2}}, ("shape", "radius"), "found 2; must be less than 2.0."),
         (
             {"shapes": [{"kind": "square"}, {"kind": "circle", "radius": "wide"}]},
             ("shapes", 1, "radius"),

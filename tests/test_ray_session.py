@@ -1,0 +1,89 @@
+"""A Ray of our own: alone on the machine's loopback, gone afterwards, and no trace of it in the environment."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from builders import clean_environment
+from genotune.errors import ResourceError
+from genotune.ray_session import available_cpus, ray_session
+
+SESSION = """
+import os, sys
+from genotune.ray_session import nodes, ray_session
+before = dict(os.environ)
+with ray_session(None, n_cpus=2) as is_private:
+    import ray  # not before: it reads RAY_AUTH_MODE when it is imported
+    assert is_private
+    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
+    [node] = nodes()
+    print(node.cpus, ray.get_runtime_context().gcs_address, os.environ["RAY_AUTH_TOKEN"], flush=True)
+    sys.stdin.readline()
+    print(ray.get(ray.remote(lambda: 7).remote()), flush=True)
+of_ray = {"RAY_CLIENT_MODE", "PYTHONBREAKPOINT"}  # set by importing it
+left = (set(before) ^ set(os.environ)) - of_ray
+print(sorted(left), flush=True)
+"""
+
+
+def start():
+    return subprocess.Popen(
+        [sys.executable, "-c", SESSION],
+        env=clean_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def folders_of(pid):
+    return list(Path("/tmp").glob(f"gt{pid}-*"))
+
+
+@pytest.fixture
+def dead_pid():
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_two_private_rays_at_once_and_nothing_is_left(dead_pid):
+    """A dead driver's folder is removed at the start of the next, a living one's is kept."""
+    dead, living = (Path(f"/tmp/gt{pid}-test{os.getpid()}") for pid in (dead_pid, os.getpid()))
+    for folder in (dead, living):
+        folder.mkdir()
+    first, second = start(), start()
+    try:
+        said = [process.stdout.readline().split() for process in (first, second)]
+        assert not dead.exists()
+        assert living.exists()
+        assert [words[0] for words in said] == ["2.0", "2.0"]
+        assert said[0][1] != said[1][1]
+        assert said[0][2] != said[1][2]
+        assert all(folders_of(process.pid) for process in (first, second))
+        for process in (first, second):
+            out, err = process.communicate("go\n", timeout=120)
+            assert (process.returncode, out.split("\n")[0]) == (0, "7"), err
+            assert out.split("\n")[1] == "[]", "the environment is as it was"
+            assert folders_of(process.pid) == []
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.wait()
+        living.rmdir()
+
+
+def test_an_address_where_nobody_listens_is_refused(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    before = dict(os.environ)
+    with pytest.raises(ResourceError, match=r"127\.0\.0\.1:1: no Ray answers there"), ray_session(None):
+        pass
+    assert dict(os.environ) == before
+
+
+def test_a_process_has_the_cpus_that_it_may_use():
+    assert available_cpus() == len(os.sched_getaffinity(0))

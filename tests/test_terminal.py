@@ -1,0 +1,191 @@
+"""What a person sees: lines where there is no terminal, a table where there is one, and the summary."""
+
+import io
+import math
+
+import pytest
+from rich.console import Console
+
+from genotune.controller import Controller, Limits
+from genotune.evaluation import BASELINE
+from genotune.journal import Journal
+from genotune.plan import MachineSize, make_plan
+from genotune.run import Outcome
+from genotune.spec import read_spec
+from genotune.terminal import Terminal, best_trial, draw_words, show_plan, summary
+from genotune.trial import Judge
+
+
+@pytest.fixture
+def plan(tiny):
+    return make_plan(read_spec(tiny))
+
+
+@pytest.fixture
+def journal(tmp_path):
+    folder = tmp_path / "work" / "sweeps" / "tiny-1"
+    folder.mkdir(parents=True)
+    with Journal(folder) as journal:
+        journal.append("sweep_started")
+        yield journal
+
+
+@pytest.fixture
+def controller(plan, journal):
+    """Two trials: the first ended after four epochs, the second is at its second."""
+    settings = plan.spec.settings
+    controller = Controller(
+        journal,
+        searcher=settings.search.build(plan.spec.space, plan.spec.direction),
+        scheduler=settings.scheduler.build(plan.spec.direction, own_epochs={"poisson_cnn": 4}),
+        limits=Limits(5, 2.0),
+        seed=1,
+    )
+    for trial, values in ((0, (0.1, 0.3, 0.25, 0.2)), (1, (0.4, math.nan))):
+        controller.next_task()
+        controller.started(trial, device="cpu")
+        for epoch, value in enumerate(values, start=1):
+            controller.report(trial, epoch, value=value, metrics={}, checkpoint=None)
+        if trial == 0:
+            controller.ended(trial)
+    return controller
+
+
+def terminal_on(output, monkeypatch, *, is_terminal):
+    made = Console(file=output, force_terminal=is_terminal, width=160, height=40, highlight=False, color_system=None)
+    monkeypatch.setattr("genotune.terminal.Console", lambda **_: made)
+    return Terminal()
+
+
+def test_without_a_terminal_each_end_is_told_once_in_a_line(plan, journal, controller, monkeypatch):
+    output = io.StringIO()
+    with terminal_on(output, monkeypatch, is_terminal=False) as terminal:
+        terminal.begin(plan, journal.path.parent)
+        terminal.trials(controller)
+        terminal.trials(controller)
+        assert "\x1b" not in output.getvalue()
+    lines = [line for line in output.getvalue().splitlines() if line.startswith("trial")]
+    assert lines == [
+        "trial   0 poisson_cnn complete after epoch 4 (4 epochs): pearson 0.3000; best so far 0.4000 (trial 1)"
+    ]
+
+
+def test_a_failed_trial_is_told_with_the_last_line_of_its_reason(plan, journal, controller, monkeypatch):
+    output = io.StringIO()
+    controller.ended(1, failure="Traceback [bold]\n  somewhere\nValueError: [no] luck")
+    with terminal_on(output, monkeypatch, is_terminal=False) as terminal:
+        terminal.begin(plan, journal.path.parent)
+        terminal.trials(controller)
+    assert "trial   1 poisson_cnn failed after epoch 2 (ValueError: [no] luck)" in output.getvalue()
+
+
+def test_an_interrupted_sweep_is_told_how_to_go_on(plan, journal, monkeypatch):
+    output = io.StringIO()
+    terminal = terminal_on(output, monkeypatch, is_terminal=False)
+    terminal.begin(plan, journal.path.parent)
+    terminal.__exit__(KeyboardInterrupt, None, None)
+    assert output.getvalue().endswith(f"Go on with: genotune resume tiny-1 --workspace {journal.path.parents[2]}\n")
+
+
+def test_on_a_terminal_the_table_shows_rungs_best_running_trials_and_what_is_left(
+    plan, journal, controller, monkeypatch
+):
+    output = io.StringIO()
+    with terminal_on(output, monkeypatch, is_terminal=True) as terminal:
+        terminal.begin(plan, journal.path.parent)
+        terminal.trials(controller)
+        shown = output.getvalue()
+    assert "2 of 5 trials: 0 waiting, 1 running, 1 complete, 0 stopped, 0 failed" in shown
+    assert "of 2 h 00 min" not in shown, "the spec has no budget in hours"
+    assert "best pearson: 0.4000 by trial 1 (poisson_cnn)" in shown
+    assert "poisson_cnn rungs: epoch 1: 2, epoch 2: 2" in shown
+    [row] = [line for line in shown.splitlines() if "2/4" in line]
+    assert row.split()[:5] == ["1", "poisson_cnn", "2/4", "-", "(0.4000)"]
+    assert "channels" in row
+
+
+def outcome_of(plan, journal, *, metric="pearson", winner=0.6, baseline=0.5, delivered=True, registered=True):
+    journal.append(
+        "proposed",
+        trial=0,
+        family="poisson_cnn",
+        picks={"learning_rate": 0.01},
+        params={"learning_rate": 0.01, "bin_bp": 16},
+        seed=1,
+    )
+    journal.append("ended", trial=0, status="complete", reason="4 epochs")
+    journal.append("winner", trial=0, epoch=3, value=winner, checkpoint="0/3")
+    journal.append("baseline", name=BASELINE, metrics={metric: baseline})
+    for subject, value in (("winner", winner - 0.1), (BASELINE, baseline)):
+        journal.append("scored", split="test", subject=subject, metrics={metric: value})
+    if registered:
+        journal.append("registered", name="tiny", version=3, run_id="x")
+    folder = journal.path.parent
+    return Outcome(folder, plan, journal.state, Judge(metric, 16), delivered, "sqlite:///here/mlflow.db")
+
+
+def test_the_summary_says_what_won_by_how_much_and_where_to_look(plan, journal):
+    text = "\n".join(summary(outcome_of(plan, journal)))
+    assert "poisson_cnn[/bold] of trial 0 won, at epoch 3: learning_rate 0.01" in text
+    assert "validation (chrB): pearson 0.6000, better by 0.1000 than k-mer ridge's 0.5000" in text
+    assert "test (chrC), scored once: pearson 0.5000, no better: the same as k-mer ridge's" in text
+    assert "1 trial (1 complete, 0 stopped, 0 failed)" in text
+    assert "models:/tiny@best (version 3)" in text
+    assert f"genotune ui --workspace {journal.path.parents[2]}" in text
+
+
+def test_the_summary_does_not_name_a_workspace_that_is_found_without(plan, journal, monkeypatch):
+    monkeypatch.setenv("GENOTUNE_WORKSPACE", str(journal.path.parents[2]))
+    assert summary(outcome_of(plan, journal))[-1].endswith("compare the trials with: genotune ui")
+
+
+def test_a_baseline_that_is_not_beaten_is_said(plan, journal):
+    text = "\n".join(summary(outcome_of(plan, journal, winner=0.4)))
+    assert "pearson 0.4000, no better: behind by 0.1000, k-mer ridge has 0.5000" in text
+
+
+@pytest.mark.parametrize(("winner", "words"), [(0.3, "better by 0.2000"), (0.7, "no better: behind by 0.2000")])
+def test_a_metric_that_is_minimised_is_better_when_smaller(plan, journal, winner, words):
+    assert words in summary(outcome_of(plan, journal, metric="poisson_nll", winner=winner))[1]
+
+
+@pytest.mark.parametrize(("delivered", "registered"), [(False, True), (True, False), (False, False)])
+def test_an_mlflow_that_was_away_is_said_with_the_way_to_deliver_the_rest(plan, journal, delivered, registered):
+    lines = summary(outcome_of(plan, journal, delivered=delivered, registered=registered))
+    text = "\n".join(lines)
+    assert "did not take everything; `genotune resume tiny-1 --workspace" in text
+    assert ("models:/tiny@best" in text) == registered
+
+
+def test_a_baseline_that_is_no_number_is_shown_as_none(plan, journal):
+    outcome = outcome_of(plan, journal)
+    journal.state.baselines[BASELINE] = {}
+    assert summary(outcome)[1].endswith("k-mer ridge -")
+
+
+def test_the_best_trial_is_the_first_of_equals_and_never_one_without_a_number(controller):
+    state = controller.journal.state
+    assert best_trial(state, "pearson").number == 1
+    assert best_trial(state, "poisson_nll").number == 0
+    state.trials[0].curve = {1: 0.4}
+    assert best_trial(state, "pearson").number == 0
+    for trial in state.trials.values():
+        trial.curve = {1: math.nan}
+    assert best_trial(state, "pearson") is None
+
+
+def test_a_draw_is_told_by_its_searched_values(controller):
+    trial = controller.journal.state.trials[0]
+    trial.picks = {"channels": 1, "schedule": 0, "schedule.rate": 0.1}
+    trial.params = {"channels": 4, "schedule": {"kind": "plateau", "rate": 0.12345}, "stem_width": 9}
+    assert draw_words(trial) == "channels 4, rate 0.123"
+
+
+def test_the_plan_shows_splits_in_bases_and_windows(plan, capsys):
+    show_plan(plan, [MachineSize(4, 0, 16, "this machine")])
+    shown = capsys.readouterr().out
+    assert "windows (poisson_cnn)" in shown
+    [train] = [line for line in shown.splitlines() if line.startswith("train")]
+    assert train.split() == ["train", "chrA", "40,000", "2,500", "156"]
+    assert "3 searched parameters, 156 training windows an epoch, up to 4 epochs, rungs at 1, 2" in shown
+    assert "4 at once" in shown
