@@ -7,6 +7,7 @@ Heavy libraries come in inside the commands, so that help and a broken spec are 
 import errno
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -121,6 +122,7 @@ def main() -> None:
 def _exit_code() -> int:
     from genotune.errors import UserError
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's end is recorded as Ctrl-C is
     try:
         result = app(standalone_mode=False)
     except UserError as error:

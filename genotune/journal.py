@@ -4,9 +4,11 @@ MLflow, the live table and `resume` are readers of it. One event is one line of 
 left half written is cut off when the journal is opened again. One driver writes at a time; a second is refused.
 """
 
+import contextlib
 import fcntl
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -204,8 +206,8 @@ class Journal:
         self._readers: list[Callable[[Event], None]] = []
 
     def append(self, kind: Kind, **values: Any) -> Event:
-        """Write one event to disk, take it into the state, then tell the readers."""
-        with self._lock:
+        """Write one event to disk, take it into the state, then tell the readers; no signal comes in between."""
+        with self._lock, _signals_afterwards():
             event = Event(len(self.events) + 1, time.time(), kind, values)
             record = {"number": event.number, "time_s": event.time_s, "kind": kind, **values}
             self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
@@ -239,6 +241,24 @@ class Journal:
         if whole < len(content):
             self._file.truncate(whole)
         self._file.seek(0, os.SEEK_END)
+
+
+@contextlib.contextmanager
+def _signals_afterwards() -> Iterator[None]:
+    """SIGINT and SIGTERM that arrive in the block are raised when it has ended. They only reach the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, _: caught.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in caught:
+            signal.raise_signal(late)
 
 
 def read_events(path: Path) -> Iterator[Event]:

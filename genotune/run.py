@@ -159,8 +159,11 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
     """Read, sweep, choose and test. Ray is gone when this returns, the store with it."""
     trials = journal.path.parent / "trials"
     judge = _judge(plan.spec)
-    with ray_session(address):
-        check_resources(plan, _ray_machines())
+    with ray_session(address) as is_private:
+        machines = _ray_machines()
+        check_resources(plan, machines)
+        if not is_private and len(machines) > 1:
+            log.warning("%s must be a folder that all %d machines of this Ray see.", trials.parent, len(machines))
         face.stage("Reading the data")
         store = _shared_store(plan)
         _sweep(plan, journal, store, judge=judge, face=face)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import signal
 
 import pytest
 
@@ -118,3 +119,23 @@ def test_the_time_between_two_drivers_is_not_counted(open_journal, tmp_path):
     ]
     (tmp_path / JOURNAL_FILE).write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert read_state(tmp_path).active_s == pytest.approx(40.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_an_event_is_written_waits_until_it_is_whole(open_journal, tmp_path, number):
+    def interrupt(*_):
+        raise KeyboardInterrupt("by a signal")
+
+    before = signal.signal(number, interrupt)
+    try:
+        journal = open_journal()
+        reached = []
+        journal.follow(lambda event: (signal.raise_signal(number), reached.append(event.number)))
+        with pytest.raises(KeyboardInterrupt, match="by a signal"):
+            propose(journal)
+        assert reached == [1]
+        assert signal.getsignal(number) is interrupt
+    finally:
+        signal.signal(number, before)
+    assert [event.number for event in journal.events] == [1]
+    assert list(read_state(tmp_path).trials) == [0]
