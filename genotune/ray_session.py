@@ -5,11 +5,13 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from genotune.errors import ResourceError
 
@@ -95,9 +97,8 @@ def _joined(address: str) -> Iterator[None]:
         raise ResourceError(f"--address {address}: no Ray answers there. Is it running, and is this its GCS port?")
     import ray
 
-    _quieten_ray()
     try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, configure_logging=False)
+        _init_ray(address=address)
     except (ConnectionError, RuntimeError, ValueError) as error:
         message = (
             f"--address {address}: no Ray answers there ({error}). Is it running, and does RAY_AUTH_MODE match its own?"
@@ -141,22 +142,27 @@ def _private(n_cpus: int) -> Iterator[None]:
         with _environment({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _TOKEN}):
             import ray
 
-            _quieten_ray()
-            ray.init(
-                address="local",
-                num_cpus=n_cpus,
-                include_dashboard=False,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                configure_logging=False,
-                _temp_dir=folder,
-            )
             try:
+                _init_ray(address="local", num_cpus=n_cpus, include_dashboard=False, _temp_dir=folder)
                 yield
             finally:
                 ray.shutdown()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _init_ray(**where: Any) -> None:
+    """Connect to a Ray, quietly, and leave SIGTERM to us: Ray's own handler ends the process without a word."""
+    import ray
+
+    _quieten_ray()
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=False, **where)
+    except SystemExit:  # that handler, while Ray starts
+        raise KeyboardInterrupt from None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_terminate)
 
 
 def _quieten_ray() -> None:

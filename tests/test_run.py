@@ -103,10 +103,11 @@ def test_resuming_a_finished_sweep_scores_nothing_twice(finished, genotune, tmp_
     assert_record_is_complete(tmp_path, after)
 
 
-def test_an_interrupted_sweep_is_recorded_as_killed_and_leaves_no_process(genotune, tiny, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_an_interrupted_sweep_is_recorded_as_killed_and_leaves_no_process(genotune, tiny, tmp_path, number):
     process = start(tiny, tmp_path, "run", tiny)
     folder = wait_for(tmp_path, lambda state: any(trial.curve for trial in state.trials.values()), process)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "genotune resume" in errors
