@@ -83,19 +83,23 @@ class Controller:
         return self._scheduler
 
     def next_task(self) -> Next:
-        """The trial to start now: one that an earlier driver left unfinished, else the searcher's next proposal."""
+        """The trial to start now: one that was left unfinished, else the searcher's next proposal.
+
+        'wait' as long as a trial runs, even when nothing is left to propose: it may be given back.
+        """
+        nothing: Next = "wait" if self._running else "finished"
         if self._out_of_time():
-            return "finished"
-        waiting = self.unfinished()
+            return nothing
         if self.limits.concurrent is not None and len(self._running) >= self.limits.concurrent:
             return "wait"
+        waiting = self.unfinished()
         if waiting:
             return self._start(waiting[0])
         if len(self.journal.state.trials) >= self.limits.n_trials or self._all_fail():
-            return "finished"
+            return nothing
         draw = self._searcher.ask()
         if draw is None:
-            return "finished"
+            return nothing
         number = len(self.journal.state.trials)
         self.journal.append(
             "proposed",
@@ -106,6 +110,10 @@ class Controller:
             seed=trial_seed(self._seed, number),
         )
         return self._start(self.journal.state.trials[number])
+
+    def give_back(self, trial: int) -> None:
+        """A trial's process died before it began to fit: the trial is to be started again."""
+        self._running.discard(trial)
 
     def unfinished(self) -> list[TrialState]:
         """Live trials that run nowhere, in order."""

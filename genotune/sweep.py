@@ -9,6 +9,7 @@ import logging
 import shutil
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -78,7 +79,7 @@ def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, 
                 storage_path=str(run.folder),
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=run.retries),
-                callbacks=[_Watch(controller, run.on_change, interrupted)],
+                callbacks=[_Watch(controller, run, interrupted)],
             ),
         )
         try:
@@ -171,15 +172,16 @@ class _Decide(_Live, FIFOScheduler):
 class _Watch(_Live, Callback):
     """Tune says what became of a trial; and at each turn of its loop a signal may end the sweep."""
 
-    def __init__(self, controller: Controller, on_change: Callable[[], None], interrupted: threading.Event) -> None:
+    def __init__(self, controller: Controller, run: TuneRun, interrupted: threading.Event) -> None:
         self._controller = controller
-        self._on_change = on_change
+        self._run = run
         self._interrupted = interrupted
+        self._given_back: Counter[int] = Counter()
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ARG002
         if self._interrupted.is_set():
             raise KeyboardInterrupt
-        self._on_change()
+        self._run.on_change()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         self._controller.started(_number(trial), device="cuda" if trial.config["gpus"] else "cpu")
@@ -188,7 +190,14 @@ class _Watch(_Live, Callback):
         self._controller.ended(_number(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        self._controller.ended(_number(trial), failure=_last_lines(trial))
+        number = _number(trial)
+        # Tune gives up at once a trial that it handed to a process which another trial's fault had just ended.
+        was_tried_again = trial.run_metadata.num_failures > self._run.retries
+        if not was_tried_again and self._given_back[number] < self._run.retries:
+            self._given_back[number] += 1
+            self._controller.give_back(number)
+        else:
+            self._controller.ended(number, failure=_last_lines(trial))
 
 
 def _last_lines(trial: Trial) -> str:

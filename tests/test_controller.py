@@ -111,6 +111,19 @@ def test_no_more_than_the_limit_run_at_once(tmp_path):
         assert second.trial == 1
 
 
+def test_a_trial_that_is_given_back_is_started_again_though_all_are_proposed(tmp_path):
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal, n_trials=2)
+        first, second = controller.next_task(), controller.next_task()
+        assert controller.next_task() == "wait"
+        controller.give_back(second.trial)
+        assert controller.next_task() == second
+        run_trial(controller, first)
+        run_trial(controller, second)
+        assert controller.next_task() == "finished"
+        assert [event.kind for event in journal.events].count("proposed") == 2
+
+
 def test_when_the_hours_are_spent_running_trials_stop_and_none_begins(tmp_path):
     with Journal(tmp_path) as journal:
         controller = controller_on(journal)
