@@ -1,0 +1,33 @@
+"""The search spaces that come with genotune: all can run, and the smallest does."""
+
+from pathlib import Path
+
+import pytest
+
+from genotune.journal import read_state
+from sweeps import sweep_folder
+
+SEARCH_SPACES = Path(__file__).parents[1] / "search_spaces"
+
+
+@pytest.mark.parametrize("spec", sorted(SEARCH_SPACES.glob("*.yaml")), ids=lambda spec: spec.name)
+def test_a_search_space_says_what_it_is_for_and_can_run(genotune, spec):
+    assert spec.read_text().startswith(f"# {spec.name}: ")
+    result = genotune("check", spec)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_smoke_sweep_runs_to_a_registered_winner(genotune, tmp_path):
+    result = genotune("run", SEARCH_SPACES / "smoke.yaml")
+    assert result.returncode == 0, result.stdout + result.stderr
+    state = read_state(sweep_folder(tmp_path))
+    assert {trial.family for trial in state.trials.values()} == {"poisson_cnn", "ridge"}
+    assert state.status == "complete"
+    assert state.registered["name"] == "smoke"
+    assert state.scores["winner"]["pearson"] > 0.5
+
+
+def test_the_demo_data_stay_small_and_name_their_sources():
+    demo = SEARCH_SPACES / "demo"
+    assert sum(path.stat().st_size for path in demo.rglob("*") if path.is_file()) < 10_000_000
+    assert all((folder / "SOURCES.txt").is_file() for folder in demo.iterdir())
