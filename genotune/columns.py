@@ -1,6 +1,6 @@
 """The names of what flows from a source to a trainable. A source yields columns; a family needs some of them."""
 
-from typing import Final
+from typing import Final, Literal
 
 SEQUENCE: Final = "sequence"
 """Base codes, uint8: A C G T N as 0 1 2 3 4."""
@@ -13,3 +13,18 @@ CONTIG: Final = "contig"
 
 START: Final = "start"
 """First base of a stretch on its contig, 0-based."""
+
+VARIANT: Final = "variant"
+"""Index of a variant in its fileset."""
+
+DOSAGE: Final = "dosage"
+"""Copies of the counted allele of a variant, int8, (sample,): 0, 1, 2, or -1 where missing."""
+
+PHENOTYPE: Final = "phenotype"
+"""A sample's value of the trait, float64: a number, or the index of its class."""
+
+COVARIATE: Final = "covariate"
+"""What is known of a sample beside its genotype, float32, (covariate,)."""
+
+TargetKind = Literal["signal", "quantitative", "binary", "multiclass", "count"]
+"""What is predicted: a track's signal; a real number, one of two classes, one of several, or a count of a sample."""

@@ -1,26 +1,32 @@
 """What predictions are judged by: each metric with its direction and the kinds of target that it fits. numpy only.
 
 A metric that is not defined for its data (a constant prediction has no correlation) is NaN, without a warning.
-Sums are taken in float64.
+Sums are taken in float64. Metrics of a multiclass target that go class by class (`..._macro`, `balanced_accuracy`) are
+means over the classes that occur in it: what a model could do for a class without examples can't be told, and counting
+it as zero would make scores of two splits differ for their classes' sake.
 """
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from genotune.columns import TargetKind
+from genotune.store import Values
 
 Direction = Literal["maximize", "minimize"]
-Values = NDArray[np.float64]
-
-SIGNAL: Final = "signal"
-"""A track: real numbers, for a Poisson metric not below zero."""
-BINARY: Final = "binary"
-"""Two classes: 0 and 1."""
 
 _RATE_FLOOR: Final = 1e-6
 """Lowest rate that a Poisson metric knows: a prediction of exactly zero would make one count infinitely unlikely."""
+
+_PROBABILITY_MARGIN: Final = 1e-7
+"""How near to 0 and 1 log_loss lets a probability come: one example that a model was wrongly sure of would make the
+loss infinite. About the last step below 1 that float32 knows (6e-8), in which models predict."""
+
+_THRESHOLD: Final = 0.5
+"""Class 1 of a binary target is predicted from this probability on."""
 
 
 class Metric(NamedTuple):
@@ -30,39 +36,43 @@ class Metric(NamedTuple):
         name: as it stands in a spec.
         direction: whether higher or lower is better.
         fits: kinds of target.
-        formula: of (example,) target and prediction, at least one, all finite.
+        formula: of target and prediction as in `compute`, at least one example, all finite.
     """
 
     name: str
     direction: Direction
-    fits: frozenset[str]
+    fits: frozenset[TargetKind]
     formula: Callable[[Values, Values], float]
 
     def compute(self, target: ArrayLike, predicted: ArrayLike) -> float:
         """The metric; NaN where it isn't defined, or a value is not finite.
 
         Args:
-            target: (example,).
-            predicted: (example,).
+            target: (example,); of classes, their index.
+            predicted: (example,), of a binary target the probability of class 1; of a multiclass target (example,
+                class), probabilities.
         """
         observed, expected = np.asarray(target, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
-        assert observed.shape == expected.shape, (observed.shape, expected.shape)
+        assert observed.shape == expected.shape[:1], (observed.shape, expected.shape)
         if not observed.size or not (np.isfinite(observed).all() and np.isfinite(expected).all()):
             return float("nan")
         return float(self.formula(observed, expected))
 
 
-def metric_problem(name: str, kind: str) -> str | None:
+def metric_problem(name: str, kind: TargetKind) -> str | None:
     """What is wrong with judging targets of this kind by the metric of this name; None if nothing is."""
     allowed = [metric.name for metric in METRICS.values() if kind in metric.fits]
+    if name in allowed:
+        return None
     if name not in METRICS:
         near = difflib.get_close_matches(name, allowed, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Allowed: {', '.join(allowed)}."
-        return f"unknown metric {name!r}. {hint}"
-    if kind not in METRICS[name].fits:
-        wanted = " or ".join(sorted(METRICS[name].fits))
-        return f"{name} is for a {wanted} target, this one is {kind}. Allowed: {', '.join(allowed)}."
-    return None
+        fault = f"unknown metric {name!r}."
+    else:
+        near = [twin for twin in (f"{name}_macro", name.removesuffix("_macro")) if twin in allowed]
+        *others, last = sorted(METRICS[name].fits)
+        wanted = f"{', '.join(others)} or {last}" if others else last
+        fault = f"{name} is for a {wanted} target, this one is {kind}."
+    return f"{fault} Did you mean {near[0]!r}?" if near else f"{fault} Allowed: {', '.join(allowed)}."
 
 
 def _pearson(target: Values, predicted: Values) -> float:
@@ -103,10 +113,15 @@ def _poisson_deviance_explained(target: Values, predicted: Values) -> float:
 
 
 def _poisson_deviance(target: Values, predicted: Values) -> float:
-    """Source: McCullagh and Nelder 1989, section 2.3, the Poisson deviance."""
+    """Mean over examples of 2 * (target * log(target / rate) - target + rate).
+
+    Source: McCullagh and Nelder 1989, section 2.3, the Poisson deviance.
+    """
+    if target.min() < 0:
+        return float("nan")
     rate = np.maximum(predicted, _RATE_FLOOR)
     logs = np.log(np.where(target > 0, target, 1) / np.where(target > 0, rate, 1))
-    return float(2 * np.sum(target * logs - (target - rate)))
+    return float(2 * np.mean(target * logs - (target - rate)))
 
 
 def _poisson_nll(target: Values, predicted: Values) -> float:
@@ -127,6 +142,61 @@ def _auroc(target: Values, predicted: Values) -> float:
     return float(above / (n_positive * n_negative))
 
 
+def _auprc(target: Values, predicted: Values) -> float:
+    """Average precision: the precision at each distinct prediction, weighted by the recall that it adds.
+
+    Equal predictions are one step, and nothing is interpolated. Source: Manning et al. 2008, section 8.4.
+    """
+    positive = target > 0
+    if positive.all() or not positive.any():
+        return float("nan")
+    order = np.argsort(-predicted, kind="stable")
+    steps = np.append(np.flatnonzero(np.diff(predicted[order])), len(order) - 1)
+    hits = np.cumsum(positive[order])[steps]
+    return float(np.sum(np.diff(hits, prepend=0) * hits / (steps + 1)) / hits[-1])
+
+
+def _accuracy(target: Values, predicted: Values) -> float:
+    return float(np.mean(_chosen(predicted) == target))
+
+
+def _balanced_accuracy(target: Values, predicted: Values) -> float:
+    """Mean recall of the classes that occur. Source: Brodersen et al. 2010, for any number of classes."""
+    chosen = _chosen(predicted)
+    return float(np.mean([np.mean(chosen[target == one] == one) for one in np.unique(target)]))
+
+
+def _log_loss(target: Values, predicted: Values) -> float:
+    """Mean of -log of the probability that the true class was given."""
+    table = predicted if predicted.ndim == 2 else np.stack([1 - predicted, predicted], axis=1)
+    of_truth = table[np.arange(len(target)), target.astype(np.int64)]
+    return float(-np.mean(np.log(np.clip(of_truth, _PROBABILITY_MARGIN, 1 - _PROBABILITY_MARGIN))))
+
+
+def _precision(target: Values, predicted: Values) -> float:
+    """Share of the predicted positives that are; 0.0 where none is predicted, as scikit-learn's zero_division=0."""
+    hits = _chosen(predicted)[target > 0].sum()
+    return float(hits / max(1, _chosen(predicted).sum()))
+
+
+def _recall(target: Values, predicted: Values) -> float:
+    """Share of the positives that are predicted; NaN where there are none."""
+    positive = target > 0
+    return float(_chosen(predicted)[positive].mean()) if positive.any() else float("nan")
+
+
+def _f1(target: Values, predicted: Values) -> float:
+    """Harmonic mean of precision and recall; 0.0 where no positive is predicted or none is there, as scikit-learn's."""
+    hits = _chosen(predicted)[target > 0].sum()
+    return float(2 * hits / max(1, _chosen(predicted).sum() + (target > 0).sum()))
+
+
+def _chosen(predicted: Values) -> Values:
+    """(example,) index of the class that the probabilities speak for; of equals the first."""
+    chosen = np.argmax(predicted, axis=1) if predicted.ndim == 2 else predicted >= _THRESHOLD
+    return chosen.astype(np.float64)
+
+
 def _is_constant(values: Values) -> bool:
     return bool(values.min() == values.max())
 
@@ -139,18 +209,69 @@ def _mean_ranks(values: Values) -> Values:
     return ranks
 
 
-def _metrics(*rows: Any) -> Mapping[str, Metric]:
-    return {row[0]: Metric(row[0], row[1], frozenset({row[2]}), row[3]) for row in rows}
+def _macro(of_class: Callable[[Values, Values], float]) -> Callable[[Values, Values], float]:
+    """The mean over the classes that occur in the target of a binary metric of one class against the rest."""
+
+    def mean(target: Values, predicted: Values) -> float:
+        classes = np.unique(target)
+        return float(np.mean([of_class((target == one).astype(np.float64), predicted[:, int(one)]) for one in classes]))
+
+    return mean
 
 
-METRICS: Final[Mapping[str, Metric]] = _metrics(
-    ("pearson", "maximize", SIGNAL, _pearson),
-    ("spearman", "maximize", SIGNAL, _spearman),
-    ("r2", "maximize", SIGNAL, _r2),
-    ("mse", "minimize", SIGNAL, _mse),
-    ("mae", "minimize", SIGNAL, _mae),
-    ("poisson_deviance_explained", "maximize", SIGNAL, _poisson_deviance_explained),
-    ("poisson_nll", "minimize", SIGNAL, _poisson_nll),
-    ("auroc", "maximize", BINARY, _auroc),
-)
+def _macro_of_chosen(of_class: Callable[[Values, Values], float]) -> Callable[[Values, Values], float]:
+    """As `_macro`, of the class with the highest probability: not each class has the half that a binary metric asks."""
+    mean = _macro(of_class)
+    return lambda target, predicted: mean(target, np.eye(predicted.shape[1])[np.argmax(predicted, axis=1)])
+
+
+_REAL: Final = frozenset[TargetKind]({"signal", "quantitative", "count"})
+_RATE: Final = frozenset[TargetKind]({"signal", "count"})
+_BINARY: Final = frozenset[TargetKind]({"binary"})
+_MULTICLASS: Final = frozenset[TargetKind]({"multiclass"})
+
+METRICS: Final[Mapping[str, Metric]] = {
+    metric.name: metric
+    for metric in (
+        Metric("pearson", "maximize", _REAL, _pearson),
+        Metric("spearman", "maximize", _REAL, _spearman),
+        Metric("r2", "maximize", _REAL, _r2),
+        Metric("mse", "minimize", _REAL, _mse),
+        Metric("mae", "minimize", _REAL, _mae),
+        Metric("poisson_deviance_explained", "maximize", _RATE, _poisson_deviance_explained),
+        Metric("poisson_deviance", "minimize", _RATE, _poisson_deviance),
+        Metric("poisson_nll", "minimize", _RATE, _poisson_nll),
+        Metric("auroc", "maximize", _BINARY, _auroc),
+        Metric("auprc", "maximize", _BINARY, _auprc),
+        Metric("accuracy", "maximize", _BINARY | _MULTICLASS, _accuracy),
+        Metric("balanced_accuracy", "maximize", _BINARY | _MULTICLASS, _balanced_accuracy),
+        Metric("precision", "maximize", _BINARY, _precision),
+        Metric("recall", "maximize", _BINARY, _recall),
+        Metric("f1", "maximize", _BINARY, _f1),
+        Metric("log_loss", "minimize", _BINARY | _MULTICLASS, _log_loss),
+        Metric("auroc_macro", "maximize", _MULTICLASS, _macro(_auroc)),
+        Metric("auprc_macro", "maximize", _MULTICLASS, _macro(_auprc)),
+        Metric("precision_macro", "maximize", _MULTICLASS, _macro_of_chosen(_precision)),
+        Metric("recall_macro", "maximize", _MULTICLASS, _macro_of_chosen(_recall)),
+        Metric("f1_macro", "maximize", _MULTICLASS, _macro_of_chosen(_f1)),
+    )
+}
 """Every metric, by name."""
+
+DEFAULT_METRIC: Final[Mapping[TargetKind, str]] = {
+    "signal": "pearson",
+    "quantitative": "pearson",
+    "binary": "auroc",
+    "multiclass": "balanced_accuracy",
+    "count": "poisson_deviance_explained",
+}
+"""The objective of a spec that names none."""
+
+RECORDED: Final[Mapping[TargetKind, tuple[str, ...]]] = {
+    "signal": ("pearson", "spearman", "poisson_deviance_explained", "mse"),
+    "quantitative": ("pearson", "spearman", "r2", "mse", "mae"),
+    "binary": ("auroc", "auprc", "accuracy", "balanced_accuracy", "precision", "recall", "f1", "log_loss"),
+    "multiclass": tuple(name for name, metric in METRICS.items() if "multiclass" in metric.fits),
+    "count": ("pearson", "spearman", "poisson_deviance_explained", "poisson_deviance", "mae"),
+}
+"""What is recorded of each trial beside the objective."""

@@ -1,6 +1,7 @@
-"""Metrics of whole contigs on one set of bins, the same for every model whatever the width of its own bins.
+"""Metrics of whole contigs, and of samples.
 
-Without it, a search learns to choose wide bins: one smooth signal correlates better with coarser counts.
+Contigs are compared on one set of bins, the same for every model whatever the width of its own bins. Without it, a
+search learns to choose wide bins: one smooth signal correlates better with coarser counts.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genotune.metrics import METRICS
-from genotune.store import FloatArray, IntArray, SequenceStore
+from genotune.store import FloatArray, IntArray, SequenceStore, Values
 
 
 def score(
@@ -60,6 +61,17 @@ def score(
         if len(store.tracks) > 1:
             scores |= {f"{name}/{track}": value for track, value in zip(store.tracks, each, strict=True)}
     return scores
+
+
+def score_samples(target: Values, predicted: FloatArray, *, metrics: Sequence[str]) -> dict[str, float]:
+    """Metrics over samples, by name; NaN where one is not defined.
+
+    Args:
+        target: (sample,) the trait; of classes, their index.
+        predicted: (sample,), or (sample, class) of a multiclass trait; see `GenotypeModel.predict`.
+        metrics: names in `METRICS` that fit the trait's kind.
+    """
+    return {name: METRICS[name].compute(target, predicted) for name in metrics}
 
 
 def _bin_means(signal: FloatArray, factor: int) -> NDArray[np.float64]:

@@ -4,11 +4,15 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
+import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genotune.metrics import METRICS, metric_problem
+from genotune.metrics import DEFAULT_METRIC, METRICS, RECORDED, metric_problem
 
+KINDS = ("signal", "quantitative", "binary", "multiclass", "count")
+SEEDS = range(6)
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 8)), min_size=1, max_size=30)
 
 
@@ -36,10 +40,52 @@ def compute(name, target, predicted):
         ("auroc", [0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], 0.75),
         ("auroc", [0, 1], [0.5, 0.5], 0.5),
         ("auroc", [1, 0], [0.9, 0.1], 1),
+        ("poisson_deviance", [1, 0], [2, 1], (2 * (1 - math.log(2)) + 2) / 2),
+        ("auprc", [0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], (1 + 2 / 3) / 2),
+        ("auprc", [0, 1, 1, 0], [0.5, 0.5, 0.5, 0.5], 0.5),
+        ("accuracy", [0, 1, 1, 1], [0.5, 0.5, 0.4, 0.9], 0.5),
+        ("balanced_accuracy", [0, 1, 1, 1], [0.2, 0.5, 0.4, 0.9], (1 + 2 / 3) / 2),
+        ("balanced_accuracy", [1, 1], [0.2, 0.9], 0.5),
+        ("precision", [0, 1, 1, 0], [0.6, 0.7, 0.1, 0.2], 0.5),
+        ("precision", [0, 1], [0.1, 0.2], 0),
+        ("recall", [0, 1, 1, 1], [0.6, 0.7, 0.1, 0.2], 1 / 3),
+        ("f1", [0, 1, 1, 1], [0.6, 0.7, 0.1, 0.2], 2 / 5),
+        ("f1", [0, 1], [0.1, 0.2], 0),
+        ("f1", [0, 0], [0.1, 0.2], 0),
+        ("log_loss", [1, 0], [0.5, 0.25], (math.log(2) - math.log(0.75)) / 2),
+        ("log_loss", [1, 0], [0, 0], -(math.log(1e-7) + math.log(1 - 1e-7)) / 2),
     ],
 )
 def test_known_answers(name, target, predicted, value):
     assert compute(name, target, predicted) == pytest.approx(value, abs=1e-7)
+
+
+THREE_CLASSES = np.array([[0.5, 0.3, 0.2], [0.4, 0.4, 0.2], [0.3, 0.4, 0.3], [0.1, 0.2, 0.7]])
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "value"),
+    [
+        ("accuracy", [0, 1, 1, 2], 3 / 4),
+        ("balanced_accuracy", [0, 1, 1, 2], (1 + 1 / 2 + 1) / 3),
+        ("recall_macro", [0, 1, 1, 2], (1 + 1 / 2 + 1) / 3),
+        ("precision_macro", [0, 1, 1, 2], (1 / 2 + 1 + 1) / 3),
+        ("f1_macro", [0, 1, 1, 2], (2 / 3 + 2 / 3 + 1) / 3),
+        ("log_loss", [0, 1, 1, 2], -math.log(0.5 * 0.4 * 0.4 * 0.7) / 4),
+        ("auroc_macro", [0, 1, 1, 2], 1),
+        ("auroc_macro", [1, 0, 1, 2], (2 / 3 + 5 / 8 + 1) / 3),
+        ("auprc_macro", [1, 0, 1, 2], (1 / 2 + 7 / 12 + 1) / 3),
+    ],
+)
+def test_known_answers_of_three_classes(name, target, value):
+    assert compute(name, target, THREE_CLASSES) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("name", ["balanced_accuracy", "recall_macro", "precision_macro", "f1_macro", "auroc_macro"])
+def test_a_class_that_does_not_occur_is_not_counted(name):
+    target = [0, 1, 1, 0]
+    with_third = np.column_stack([[0.8, 0.1, 0.2, 0.9], [0.1, 0.8, 0.7, 0.1], [0.1, 0.1, 0.1, 0.0]])
+    assert compute(name, target, with_third) == compute(name, target, with_third[:, :2]) == 1
 
 
 def test_deviance_is_that_of_the_textbook():
@@ -61,7 +107,13 @@ def test_deviance_is_that_of_the_textbook():
         ("poisson_deviance_explained", [0, 0], [1, 2]),
         ("poisson_deviance_explained", [-1, 2], [1, 2]),
         ("poisson_nll", [-1, 2], [1, 2]),
+        ("poisson_deviance", [-1, 2], [1, 2]),
         ("auroc", [1, 1], [1, 2]),
+        ("auprc", [1, 1], [1, 2]),
+        ("auprc", [0, 0], [1, 2]),
+        ("recall", [0, 0], [0.1, 0.9]),
+        ("auroc_macro", [1, 1], [[0.2, 0.8], [0.4, 0.6]]),
+        ("auprc_macro", [1, 1], [[0.2, 0.8], [0.4, 0.6]]),
     ],
 )
 def test_what_is_not_defined_is_nan(name, target, predicted):
@@ -78,6 +130,124 @@ def test_no_values_and_values_that_are_no_numbers_give_nan(name):
 def test_a_rate_of_zero_does_not_give_infinity():
     assert math.isfinite(compute("poisson_nll", [1, 0], [0, 0]))
     assert math.isfinite(compute("poisson_deviance_explained", [1, 0], [0, 0]))
+    assert math.isfinite(compute("poisson_deviance", [1, 0], [0, 0]))
+
+
+def test_a_wrong_certainty_does_not_give_infinity():
+    certain = np.eye(3, dtype=np.float32)[[1, 2, 0]]
+    assert compute("log_loss", [0, 1, 2], certain) == pytest.approx(-math.log(1e-7))
+    assert compute("log_loss", [1, 2, 0], certain) == pytest.approx(1e-7)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, metric in METRICS.items() if "multiclass" in metric.fits))
+def test_a_probability_that_is_no_number_gives_nan(name):
+    assert math.isnan(compute(name, [0, 1], [[0.5, 0.5], [math.nan, 0.5]]))
+
+
+def cohort(kind, seed):
+    """Targets and predictions with ties; all classes occur."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(8, 60))
+    if kind == "binary":
+        target = np.append(rng.integers(0, 2, n - 2), [0, 1])
+        return target.astype(float), np.clip(rng.integers(0, 9, n) / 10 + 0.1 * target, 0, 1)
+    if kind == "multiclass":
+        target = np.append(rng.integers(0, 4, n - 4), [0, 1, 2, 3])
+        weights = rng.integers(1, 5, (n, 4)) + np.eye(4)[target]
+        return target.astype(float), weights / weights.sum(axis=1, keepdims=True)
+    target = np.append(rng.poisson(3, n - 2), [0, 7]).astype(float)
+    return target, np.round(target + rng.exponential(2, n), 1) + 0.1
+
+
+def chosen(predicted):
+    return predicted.argmax(axis=1) if predicted.ndim == 2 else (predicted >= 0.5).astype(int)
+
+
+def macro(of_class):
+    """One versus rest, the mean over classes."""
+    return lambda target, predicted: np.mean([of_class(target == c, predicted[:, c]) for c in range(4)])
+
+
+def of_chosen(function, **settings):
+    return lambda target, predicted: function(target, chosen(predicted), **settings)
+
+
+def explained(target, predicted):
+    return sklearn.metrics.d2_tweedie_score(target, predicted, power=1)
+
+
+REAL = {
+    "pearson": lambda target, predicted: scipy.stats.pearsonr(target, predicted).statistic,
+    "spearman": lambda target, predicted: scipy.stats.spearmanr(target, predicted).statistic,
+    "r2": sklearn.metrics.r2_score,
+    "mse": sklearn.metrics.mean_squared_error,
+    "mae": sklearn.metrics.mean_absolute_error,
+}
+RATES = REAL | {
+    "poisson_deviance": sklearn.metrics.mean_poisson_deviance,
+    "poisson_deviance_explained": explained,
+    "poisson_nll": lambda target, predicted: np.mean(
+        -scipy.stats.poisson.logpmf(target, predicted) - scipy.special.gammaln(target + 1)
+    ),
+}
+CLASSES = {
+    "accuracy": of_chosen(sklearn.metrics.accuracy_score),
+    "balanced_accuracy": of_chosen(sklearn.metrics.balanced_accuracy_score),
+    "log_loss": lambda target, predicted: sklearn.metrics.log_loss(target, np.clip(predicted, 1e-7, 1 - 1e-7)),
+}
+ORACLES = {
+    "signal": RATES,
+    "quantitative": REAL,
+    "count": RATES,
+    "binary": {
+        **CLASSES,
+        "auroc": sklearn.metrics.roc_auc_score,
+        "auprc": sklearn.metrics.average_precision_score,
+        "precision": of_chosen(sklearn.metrics.precision_score, zero_division=0),
+        "recall": of_chosen(sklearn.metrics.recall_score),
+        "f1": of_chosen(sklearn.metrics.f1_score, zero_division=0),
+    },
+    "multiclass": {
+        **CLASSES,
+        "auroc_macro": macro(sklearn.metrics.roc_auc_score),
+        "auprc_macro": macro(sklearn.metrics.average_precision_score),
+        "precision_macro": of_chosen(sklearn.metrics.precision_score, average="macro", zero_division=0),
+        "recall_macro": of_chosen(sklearn.metrics.recall_score, average="macro"),
+        "f1_macro": of_chosen(sklearn.metrics.f1_score, average="macro", zero_division=0),
+    },
+}
+FITTING = [(kind, name) for kind in KINDS for name, metric in METRICS.items() if kind in metric.fits]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("kind", "name"), FITTING)
+def test_a_metric_is_that_of_scikit_learn_or_scipy(kind, name, seed):
+    target, predicted = cohort(kind, seed)
+    assert compute(name, target, predicted) == pytest.approx(ORACLES[kind][name](target, predicted), abs=1e-10)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("kind", "name"), FITTING)
+def test_a_perfect_prediction_is_at_least_as_good_as_another(kind, name, seed):
+    target, other = cohort(kind, seed)
+    perfect = np.eye(4)[target.astype(int)] if kind == "multiclass" else target
+    best, worse = compute(name, target, perfect), compute(name, target, other)
+    assert best >= worse - 1e-9 if METRICS[name].direction == "maximize" else best <= worse + 1e-9
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("kind", "name"), FITTING)
+def test_an_opposite_prediction_is_worse_than_a_perfect_one(kind, name, seed):
+    target, _ = cohort(kind, seed)
+    perfect = np.eye(4)[target.astype(int)] if kind == "multiclass" else target
+    opposite = perfect[:, [3, 2, 1, 0]] if kind == "multiclass" else target.max() - target
+    best, worst = compute(name, target, perfect), compute(name, target, opposite)
+    assert best > worst if METRICS[name].direction == "maximize" else best < worst
+
+
+def test_a_wrong_number_of_predictions_is_our_mistake():
+    with pytest.raises(AssertionError, match="3"):
+        compute("mse", [1, 2], [1, 2, 3])
 
 
 @given(PAIRS)
@@ -111,13 +281,21 @@ def test_float32_is_summed_in_float64():
 
 def test_directions_are_right():
     lower = {name for name, metric in METRICS.items() if metric.direction == "minimize"}
-    assert lower == {"mse", "mae", "poisson_nll"}
+    assert lower == {"mse", "mae", "poisson_nll", "poisson_deviance", "log_loss"}
     assert all(metric.name == name for name, metric in METRICS.items())
 
 
-def test_a_metric_that_fits_is_no_problem():
-    assert metric_problem("pearson", "signal") is None
-    assert metric_problem("auroc", "binary") is None
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_target_has_metrics_that_fit_it(kind):
+    assert {name for of_kind, name in FITTING if of_kind == kind} == set(ORACLES[kind])
+    for name in (DEFAULT_METRIC[kind], *RECORDED[kind]):
+        assert metric_problem(name, kind) is None
+    assert DEFAULT_METRIC[kind] in RECORDED[kind]
+
+
+def test_all_metrics_of_classes_are_recorded():
+    assert set(RECORDED["binary"]) == set(ORACLES["binary"])
+    assert set(RECORDED["multiclass"]) == set(ORACLES["multiclass"])
 
 
 def test_a_misspelt_metric_is_corrected():
@@ -125,10 +303,33 @@ def test_a_misspelt_metric_is_corrected():
 
 
 def test_an_unknown_metric_comes_with_those_that_fit():
-    assert metric_problem("xyz", "binary") == "unknown metric 'xyz'. Allowed: auroc."
+    expected = "unknown metric 'xyz'. Allowed: pearson, spearman, r2, mse, mae."
+    assert metric_problem("xyz", "quantitative") == expected
 
 
-def test_a_metric_that_does_not_fit_the_target_is_refused():
-    message = metric_problem("auroc", "signal")
-    assert message is not None
-    assert message.startswith("auroc is for a binary target, this one is signal. Allowed: pearson, spearman, ")
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        (
+            "auroc",
+            "quantitative",
+            "auroc is for a binary target, this one is quantitative. Allowed: pearson, spearman, ",
+        ),
+        ("auroc", "signal", "auroc is for a binary target, this one is signal. Allowed: pearson, spearman, "),
+        (
+            "r2",
+            "binary",
+            "r2 is for a count, quantitative or signal target, this one is binary. Allowed: auroc, auprc, ",
+        ),
+        (
+            "poisson_nll",
+            "quantitative",
+            "poisson_nll is for a count or signal target, this one is quantitative. Allowed",
+        ),
+        ("f1", "multiclass", "f1 is for a binary target, this one is multiclass. Did you mean 'f1_macro'?"),
+        ("f1_macro", "binary", "f1_macro is for a multiclass target, this one is binary. Did you mean 'f1'?"),
+        ("accuracy", "count", "accuracy is for a binary or multiclass target, this one is count. Allowed: pearson, "),
+    ],
+)
+def test_a_metric_that_does_not_fit_the_target_is_refused(name, kind, message):
+    assert metric_problem(name, kind).startswith(message)

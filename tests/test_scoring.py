@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genotune.metrics import METRICS
-from genotune.scoring import score
+from genotune.scoring import score, score_samples
 from genotune.store import SequenceStore
 
 
@@ -142,3 +142,20 @@ def test_one_smooth_signal_scores_the_same_at_any_width_of_the_models_bins():
         naive.append(np.corrcoef(wide[0], store.signal[0].reshape(-1, factor).mean(axis=-1))[0, 1])
     assert values == pytest.approx([values[0]] * 3, abs=2e-3)
     assert naive[2] - naive[0] > 0.1
+
+
+def test_samples_are_scored_by_every_metric_that_is_asked_for():
+    scores = score_samples(np.array([1.0, 2.0]), np.array([2, 4], dtype=np.float32), metrics=["mae", "mse"])
+    assert scores == {"mae": 1.5, "mse": 2.5}
+
+
+def test_classes_of_samples_are_scored_by_their_probabilities():
+    predicted = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.1, 0.6, 0.3]], dtype=np.float32)
+    scores = score_samples(np.array([0.0, 1.0, 2.0]), predicted, metrics=["accuracy", "recall_macro"])
+    assert scores == {"accuracy": pytest.approx(2 / 3), "recall_macro": pytest.approx(2 / 3)}
+
+
+def test_a_score_of_samples_that_is_not_defined_is_nan_beside_those_that_are():
+    scores = score_samples(np.array([1.0, 1.0]), np.array([0.4, 0.6], dtype=np.float32), metrics=["auroc", "accuracy"])
+    assert math.isnan(scores["auroc"])
+    assert scores["accuracy"] == 0.5
