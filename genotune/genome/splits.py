@@ -1,12 +1,37 @@
-"""Splits by contig: bases next to each other depend on each other, so a contig belongs to one split as a whole."""
+"""How a spec may split its data, and splits by contig.
+
+Bases next to each other depend on each other, so a contig belongs to one split as a whole. For samples see
+sample_splits.py.
+"""
 
 import difflib
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
 
 from genotune.errors import Problem
 from genotune.genome.contig_names import name_some, spellings
+from genotune.genome.sample_groups import Fold, SampleTable
+from genotune.genome.sample_splits import (
+    ColumnSplitSettings,
+    FamilySplitSettings,
+    RandomSplitSettings,
+    SampleSplitSettings,
+)
 from genotune.settings import Settings
+
+__all__ = [
+    "ColumnSplitSettings",
+    "ContigSplitSettings",
+    "ContigSplits",
+    "FamilySplitSettings",
+    "Fold",
+    "RandomSplitSettings",
+    "SampleSplitSettings",
+    "SampleTable",
+    "SplitSettings",
+]
 
 
 class ContigSplits(NamedTuple):
@@ -26,6 +51,8 @@ class ContigSplitSettings(Settings):
         test: contigs that no trial sees; the winner is scored on them once.
         train: contigs to learn from; all the others if null.
     """
+
+    of: ClassVar[Literal["contigs", "samples"]] = "contigs"
 
     by: Literal["contig"]
     validation: tuple[str, ...]
@@ -62,8 +89,10 @@ class ContigSplitSettings(Settings):
         return named if self.train is None else {**named, "train": self.train}
 
 
-SplitSettings = ContigSplitSettings
-"""The registry: a union by `by` once there is more than one way."""
+SplitSettings = Annotated[
+    ContigSplitSettings | ColumnSplitSettings | FamilySplitSettings | RandomSplitSettings, Field(discriminator="by")
+]
+"""The registry."""
 
 
 def _in_order(names: set[str], contigs: Mapping[str, int]) -> tuple[str, ...]:

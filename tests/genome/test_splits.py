@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from genotune.errors import Problem
 from genotune.genome.splits import ContigSplits, SplitSettings
@@ -15,6 +16,7 @@ def split(**values):
 
 def test_all_other_contigs_train_in_the_order_of_the_reference():
     settings = split(validation=["chrIII"], test=["chrII"])
+    assert settings.of == "contigs"
     assert settings.problems(CONTIGS) == []
     assert settings.resolve(CONTIGS) == ContigSplits(("chrI", "chrIV"), ("chrIII",), ("chrII",))
 
@@ -53,6 +55,11 @@ def test_a_split_that_leaves_nothing_to_train_on_is_a_fault():
 
 def test_all_faults_come_at_once():
     assert len(split(validation=[], test=["chrX", "chrI"], train=["chrI"]).problems(CONTIGS)) == 3
+
+
+def test_a_split_is_by_contig_column_family_or_at_random():
+    with pytest.raises(ValidationError, match="'contig', 'column', 'family', 'random'"):
+        split(by="chance")
 
 
 NAMES = st.lists(st.sampled_from([*CONTIGS, "chrX"]), max_size=4)
