@@ -1,0 +1,350 @@
+"""A PLINK fileset: its three files, the tables of samples and variants, and whether the .bed fits them.
+
+No genotype is decoded here.
+
+Source of the layouts: PLINK 1.9 documentation, file formats, .bed .bim .fam.
+"""
+
+import contextlib
+import mmap
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from genotune.data.files import InputFile, locate
+from genotune.errors import DataError
+from genotune.store import NO_POSITION, IntArray, TextArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BED_MAGIC: Final = b"\x6c\x1b\x01"
+"""The first bytes of a .bed that holds variant after variant."""
+
+_ENDINGS: Final = (".bed", ".bim", ".fam")
+_PLINK2_ENDINGS: Final = (".pgen", ".pvar", ".psam")
+_N_COLUMNS: Final = 6
+_FAM_COLUMNS: Final = "family, individual, father, mother, sex, phenotype"
+_BIM_COLUMNS: Final = "contig, ID, centimorgans, position, allele 1, allele 2"
+_MOST_POSITION: Final = 2**31 - 2
+_MOST_ALLELE_BYTES: Final = 2**32
+_AGAIN: Final = "The fileset is torn: copy all three files again."
+
+
+class Fileset(NamedTuple):
+    """The three files of a PLINK fileset."""
+
+    bed: InputFile
+    bim: InputFile
+    fam: InputFile
+
+
+class FamTable(NamedTuple):
+    """The samples of a fileset, in the order of the .bed.
+
+    Attributes:
+        fids: (sample,) family IDs.
+        iids: (sample,) individual IDs.
+        fathers: (sample,) individual IDs, '0' where unknown.
+        mothers: (sample,) individual IDs, '0' where unknown.
+        phenotypes: (sample,) column six, as written.
+    """
+
+    fids: TextArray
+    iids: TextArray
+    fathers: TextArray
+    mothers: TextArray
+    phenotypes: TextArray
+
+
+class BimTable(NamedTuple):
+    """The variants of a fileset, in the order of the .bed.
+
+    Attributes:
+        ids: (variant,) as written.
+        contigs: (variant,) names.
+        starts: (variant,) 0-based position, `NO_POSITION` where the .bim gives none (0 or less).
+        counted: (variant,) allele 1 (column 5), whose copies a dosage counts.
+        other: (variant,) allele 2 (column 6).
+    """
+
+    ids: TextArray
+    contigs: TextArray
+    starts: IntArray
+    counted: TextArray
+    other: TextArray
+
+
+def find_fileset(folder: Path, label: str) -> Fileset:
+    """The three files that a spec names by one of them, or by what their names share.
+
+    Args:
+        folder: of the spec.
+        label: as the spec says it: x.bed, x.bim, x.fam or x.
+
+    Raises:
+        DataError: some are missing, or it is a fileset of PLINK 2.
+    """
+    ending = Path(label).suffix
+    stem = label.removesuffix(ending) if ending in (*_ENDINGS, *_PLINK2_ENDINGS) else label
+    files = [locate(folder, f"{stem}{ending}") for ending in _ENDINGS]
+    missing = [file.label for file in files if not file.path.is_file()]
+    is_plink2 = missing and any(locate(folder, f"{stem}{ending}").path.is_file() for ending in _PLINK2_ENDINGS)
+    if ending in _PLINK2_ENDINGS or (is_plink2 and len(missing) == len(files)):
+        found = label if ending in _PLINK2_ENDINGS else f"{stem}.pgen"
+        raise DataError(
+            f"{found}: a fileset of PLINK 2; this version reads .bed, .bim and .fam. "
+            f"Convert it: plink2 --pfile {stem} --make-bed --out {stem}"
+        )
+    if missing:
+        names = ", ".join(file.label for file in files)
+        advice = f" Looked in {files[0].path.parent}." if len(missing) == len(files) else ""
+        raise DataError(
+            f"{', '.join(missing)}: no such file{'s' * (len(missing) > 1)}; "
+            f"a PLINK fileset is three files: {names}.{advice}"
+        )
+    return Fileset(*files)
+
+
+def read_fam(file: InputFile) -> FamTable:
+    """The samples of a .fam.
+
+    Raises:
+        DataError: it is empty, no text, has a header, a line without six columns, or a sample twice.
+    """
+    table = _read_columns(file, names=_FAM_COLUMNS, too_many=_too_many_fam_columns)
+    fids, iids, fathers, mothers, _, phenotypes = (_text(table[column]) for column in range(_N_COLUMNS))
+    if iids[0].upper() == "IID":
+        line, _ = next(_lines(file))
+        raise DataError(f"{file.label}:{line}: a header; a .fam has none. Delete this line.")
+    _check_unique(file, fids, iids=iids)
+    return FamTable(fids, iids, fathers, mothers, phenotypes)
+
+
+def read_bim(file: InputFile) -> BimTable:
+    """The variants of a .bim.
+
+    Raises:
+        DataError: it is empty, no text, has a line without six columns or without a whole number as position, or
+            alleles too long to be kept for all variants.
+    """
+    table = _read_columns(file, names=_BIM_COLUMNS, too_many=_too_many_bim_columns)
+    positions = _positions(file, table[3])
+    for column in (4, 5):
+        _check_allele_lengths(file, table[column])
+    return BimTable(
+        ids=_text(table[1]),
+        contigs=_text(table[0]),
+        starts=np.where(positions > 0, positions - 1, NO_POSITION),
+        counted=_text(table[4]),
+        other=_text(table[5]),
+    )
+
+
+def check_bed(file: InputFile, *, n_samples: int, n_variants: int, fileset: Fileset) -> None:
+    """Nothing, if a .bed begins as one and its size fits the other two files.
+
+    Args:
+        file: the .bed.
+        n_samples: that the .fam lists.
+        n_variants: that the .bim lists.
+        fileset: all three files.
+
+    Raises:
+        DataError: it is something else, sample-major, or of another size.
+    """
+    n_bytes = file.path.stat().st_size
+    with file.path.open("rb") as content:
+        head = content.read(64)
+    if head[:2] != BED_MAGIC[:2]:
+        raise DataError(_not_a_bed(head, file.label))
+    if n_bytes <= len(BED_MAGIC):
+        raise DataError(f"{file.label}: cut short: it has {n_bytes} bytes and no genotypes. {_AGAIN}")
+    if head[2] == 0:
+        stem = file.label.removesuffix(".bed")
+        raise DataError(
+            f"{file.label}: a sample-major .bed of an old PLINK; this version reads variant-major ones. "
+            f"Write it again: plink --bfile {stem} --keep-allele-order --make-bed --out {stem}-new (PLINK 1.9)"
+        )
+    if head[2] != BED_MAGIC[2]:
+        raise DataError(_not_a_bed(head, file.label))
+    fault = _size_fault(n_bytes - len(BED_MAGIC), n_samples=n_samples, n_variants=n_variants, fileset=fileset)
+    if fault is not None:
+        raise DataError(f"{file.label}: {fault}")
+
+
+def _not_a_bed(head: bytes, label: str) -> str:
+    magic = BED_MAGIC.hex(" ")
+    if not head:
+        return f"{label}: the file is empty; a PLINK .bed is wanted."
+    if head.startswith(b"\x1f\x8b"):
+        return f"{label}: gzipped, not a PLINK .bed ({magic}). Run: gunzip {label}"
+    text = head.split(b"\n")[0]
+    if text[:3].isascii() and text[:3].decode().isprintable():
+        shown = text.decode(errors="replace").rstrip("\r")
+        return (
+            f"{label}: begins with {shown!r}; not a PLINK .bed ({magic}), but text. Is it a list of intervals, "
+            "the BED of UCSC? Name the .bed of a PLINK fileset."
+        )
+    return f"{label}: begins with {head[:3].hex(' ')}; not a PLINK .bed ({magic}). Name the .bed of a PLINK fileset."
+
+
+def _size_fault(n_bytes: int, *, n_samples: int, n_variants: int, fileset: Fileset) -> str | None:
+    """What the bytes after the magic say against the two tables."""
+    bim, fam = fileset.bim.label, fileset.fam.label
+    row = -(-n_samples // 4)
+    if n_bytes == row * n_variants:
+        return None
+    found, rest = divmod(n_bytes, row)
+    other_row, other_rest = divmod(n_bytes, n_variants)
+    other = ""
+    if other_row and not other_rest:
+        other = f"{n_variants} variants of {4 * other_row - 3} to {4 * other_row} samples"
+    if not rest:
+        also = f" Or is {fam} another's? The size fits {other} too." if other else ""
+        return f"its size fits {found} variants of {n_samples} samples, {bim} lists {n_variants}. {_AGAIN}{also}"
+    if other:
+        return (
+            f"its size fits {other}, {fam} lists {n_samples}. Is it another's? The three files of a fileset belong "
+            "together: copy all three again."
+        )
+    return (
+        f"its size is no whole number of variants of {n_samples} samples ({row} bytes each): it has {found} and a "
+        f"part, {bim} lists {n_variants}. {_AGAIN}"
+    )
+
+
+def _read_columns(file: InputFile, *, names: str, too_many: Callable[[int], str]) -> "pd.DataFrame":
+    """Columns 0 to 5 as text; lines of blanks don't count."""
+    import pandas as pd
+
+    _check_text(file)
+    line, cells = next(_lines(file), (0, []))
+    if not line:
+        raise DataError(f"{file.label}: holds no line; {_N_COLUMNS} columns are wanted ({names}).")
+    # pandas gives only a warning when the first line is longer than the names that it was given.
+    is_ragged = len(cells) != _N_COLUMNS
+    with contextlib.suppress(pd.errors.ParserError):
+        if not is_ragged:
+            table = pd.read_csv(
+                file.path,
+                sep=r"\s+",
+                header=None,
+                names=range(_N_COLUMNS + 1),
+                index_col=False,
+                dtype=str,
+                na_filter=False,
+                quoting=3,
+                engine="c",
+                compression=None,
+                encoding="utf-8",
+            )
+            is_ragged = bool((table[_N_COLUMNS - 1] == "").any() or (table[_N_COLUMNS] != "").any())
+            if not is_ragged:
+                return table
+    raise DataError(_column_fault(file, names=names, too_many=too_many))
+
+
+def _check_text(file: InputFile) -> None:
+    if not file.path.stat().st_size:
+        raise DataError(f"{file.label}: the file is empty.")
+    with file.path.open("rb") as content, mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        if view[:2] == b"\x1f\x8b":
+            raise DataError(f"{file.label}: gzipped; plain text is wanted. Run: gunzip {file.label}")
+        if view.find(b"\0") >= 0:
+            raise DataError(f"{file.label}: not text: it holds zero bytes. {_AGAIN}")
+    try:
+        with file.path.open(encoding="utf-8") as text:
+            while text.read(1 << 24):
+                pass
+    except UnicodeDecodeError as error:
+        wrong = error.object[error.start : error.start + 1].hex()
+        message = f"{file.label}: not text: it holds the byte {wrong}, which is no UTF-8. Write it in UTF-8."
+        raise DataError(message) from error
+
+
+def _lines(file: InputFile) -> Iterator[tuple[int, list[str]]]:
+    """Number and cells of each line that isn't blank, as pandas takes them apart; slow."""
+    with file.path.open(encoding="utf-8-sig") as text:
+        for number, line in enumerate(text, start=1):
+            content = line.strip(" \t\n")
+            if content:
+                yield number, re.split(r"[ \t]+", content)
+
+
+def _column_fault(file: InputFile, *, names: str, too_many: Callable[[int], str]) -> str:
+    ragged = [(number, len(cells)) for number, cells in _lines(file) if len(cells) != _N_COLUMNS]
+    assert ragged, f"{file.label} was taken for ragged"
+    number, found = ragged[0]
+    more = f" And {len(ragged) - 1} more." if len(ragged) > 1 else ""
+    count = f"{found} column{'s' * (found > 1)}"
+    advice = too_many(found) if found > _N_COLUMNS else _AGAIN
+    ending = file.path.suffix
+    return f"{file.label}:{number}: {count}; a {ending} has {_N_COLUMNS} ({names}). {advice}{more}"
+
+
+def _too_many_fam_columns(_: int) -> str:
+    return "Put further phenotypes into a table and name it in data.phenotypes."
+
+
+def _too_many_bim_columns(_: int) -> str:
+    return "Do names hold blanks? Delete what is too much."
+
+
+def _text(column: Any) -> TextArray:
+    return np.asarray(column.to_numpy(dtype=object), dtype=np.str_)
+
+
+def _check_unique(file: InputFile, fids: TextArray, *, iids: TextArray) -> None:
+    samples = list(zip(fids.tolist(), iids.tolist(), strict=True))
+    twice = {sample: n for sample, n in Counter(samples).items() if n > 1}
+    if not twice:
+        return
+    sample = next(iter(twice))
+    rows = {row for row, each in enumerate(samples) if each == sample}
+    first, second, *_ = [number for row, (number, _) in enumerate(_lines(file)) if row in rows]
+    more = f" And {len(twice) - 1} more." if len(twice) > 1 else ""
+    raise DataError(
+        f"{file.label}:{second}: family {sample[0]!r}, individual {sample[1]!r} stands in line {first} too; "
+        f"a sample has one line.{more}"
+    )
+
+
+def _positions(file: InputFile, column: "pd.Series[str]") -> IntArray:
+    is_whole = column.str.fullmatch("-?[0-9]{1,18}")
+    if is_whole.all():
+        positions: IntArray = np.asarray(column.astype(np.int64), dtype=np.int64)
+        if positions.max() <= _MOST_POSITION:
+            return positions
+    for number, cells in _lines(file):
+        found = cells[3]
+        if re.fullmatch("-?[0-9]+", found, re.ASCII) is None:
+            header = " A .bim has no header." if found.isalpha() else ""
+            raise DataError(
+                f"{file.label}:{number}: position {found!r}; column 4 is a whole number of bp "
+                f"(0 where it is unknown).{header}"
+            )
+        if int(found) > _MOST_POSITION:
+            raise DataError(
+                f"{file.label}:{number}: position {found} lies past {_MOST_POSITION}, the end of any contig."
+            )
+    raise AssertionError(f"{file.label}: no position is wrong")
+
+
+def _check_allele_lengths(file: InputFile, column: "pd.Series[str]") -> None:
+    """An array of text takes as much for each allele as for the longest one."""
+    lengths = column.str.len()
+    longest = int(lengths.max())
+    if 4 * longest * len(column) > _MOST_ALLELE_BYTES:
+        row = int(lengths.argmax())
+        number = next(number for index, (number, _) in enumerate(_lines(file)) if index == row)
+        stem = file.label.removesuffix(".bim")
+        raise DataError(
+            f"{file.label}:{number}: an allele of {longest} letters; with {len(column)} variants, one of "
+            f"{_MOST_ALLELE_BYTES // 4 // len(column)} letters is the longest that can be kept. "
+            f"Leave out such variants, e.g. plink2 --bfile {stem} --snps-only --make-bed --out {stem}-snps"
+        )
