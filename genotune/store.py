@@ -1,21 +1,32 @@
 """What a source makes and a trainable reads: a few contiguous arrays, shared by all trials of a node.
 
-Axes: t track, c contig. All arrays are read-only in a trial: they lie in shared memory.
+All arrays are read-only in a trial: they lie in shared memory. An outline is what is known of a store before that.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from genotune.columns import COVARIATE, DOSAGE, PHENOTYPE, SEQUENCE, SIGNAL, TargetKind
+
 CodeArray = NDArray[np.uint8]
+DosageArray = NDArray[np.int8]
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
+TextArray = NDArray[np.str_]
+Values = NDArray[np.float64]
 
-N_CODE = 4
+N_CODE: Final = 4
 """The code of an unknown base."""
+
+MISSING_DOSAGE: Final = -1
+"""The code of a genotype that was not called."""
+
+NO_POSITION: Final = -1
+"""Stands for the position of a variant that has none."""
 
 
 class Windows(NamedTuple):
@@ -32,7 +43,41 @@ class Splits(NamedTuple):
     validation: IntArray
 
 
-@dataclass(frozen=True)
+class SequenceOutline(NamedTuple):
+    """What is known of a store of tracks before anything is decoded, as far as one split goes.
+
+    Attributes:
+        tracks: names.
+        contig_lengths: in bp, of the split's contigs.
+    """
+
+    resolution_bp: int
+    tracks: tuple[str, ...]
+    contig_lengths: tuple[int, ...]
+
+
+class GenotypeOutline(NamedTuple):
+    """What is known of a store of genotypes before anything is decoded, as far as one split goes.
+
+    Attributes:
+        n_samples: of the split.
+        n_variants: that are kept, at most: filters may leave fewer.
+        kind: of the trait.
+        n_classes: of a binary or multiclass trait; 0 of any other.
+        n_covariates: columns of covariates.
+    """
+
+    n_samples: int
+    n_variants: int
+    kind: TargetKind
+    n_classes: int
+    n_covariates: int
+
+
+Outline = SequenceOutline | GenotypeOutline
+
+
+@dataclass(frozen=True, eq=False)
 class SequenceStore:
     """The genome and its tracks, contigs end to end.
 
@@ -49,6 +94,8 @@ class SequenceStore:
         tracks: names, in the order of the spec.
         resolution_bp: width of a bin.
     """
+
+    columns: ClassVar[frozenset[str]] = frozenset({SEQUENCE, SIGNAL})
 
     sequence: CodeArray
     signal: FloatArray
@@ -107,3 +154,94 @@ class SequenceStore:
         codes = sliding_window_view(self.sequence, length_bp)[starts * self.resolution_bp]
         signal = sliding_window_view(self.signal, length, axis=1)[:, starts]
         return Windows(codes, np.ascontiguousarray(signal.transpose(1, 0, 2)))
+
+
+class Variants(NamedTuple):
+    """Which variants the columns of a dosage array are.
+
+    Attributes:
+        ids: (variant,) as in the fileset.
+        contigs: (variant,) names.
+        starts: (variant,) 0-based first base, `NO_POSITION` where the fileset gives none.
+        counted: (variant,) the allele whose copies are counted.
+        other: (variant,) the other allele.
+        frequency: (variant,) float32, of the counted allele among called genotypes of training samples.
+    """
+
+    ids: TextArray
+    contigs: TextArray
+    starts: IntArray
+    counted: TextArray
+    other: TextArray
+    frequency: FloatArray
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(array.nbytes for array in self)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of each, 'id_counted allele', as PLINK 2 writes it; with its place too where that isn't unique."""
+        short = [f"{name}_{allele}" for name, allele in zip(self.ids, self.counted, strict=True)]
+        if len({*short}) == len(short):
+            return tuple(short)
+        places = zip(self.contigs, self.starts + 1, self.other, strict=True)
+        return tuple(
+            f"{contig}:{position}:{other}:{name}" for name, (contig, position, other) in zip(short, places, strict=True)
+        )
+
+    def first(self, n: int) -> "Variants":
+        """The first n of them."""
+        return Variants(
+            self.ids[:n], self.contigs[:n], self.starts[:n], self.counted[:n], self.other[:n], self.frequency[:n]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class GenotypeStore:
+    """Samples, their genotypes and the trait to predict.
+
+    Attributes:
+        dosage: (sample, variant) int8, copies of the counted allele, `MISSING_DOSAGE` where not called. The variants
+            most associated with the trait on training samples come first, so that the best n are a prefix.
+        phenotype: (sample,) float64; of a binary or multiclass trait the index of the class.
+        covariates: (sample, covariate) float32, no missing values.
+        samples: (sample, 2) family and individual ID.
+        variants: which variants the columns of `dosage` are.
+        trait: its name.
+        kind: of the trait.
+        classes: names of the classes of a binary or multiclass trait, in order; none of any other.
+        covariate_names: of the covariates.
+    """
+
+    columns: ClassVar[frozenset[str]] = frozenset({DOSAGE, PHENOTYPE, COVARIATE})
+
+    dosage: DosageArray
+    phenotype: Values
+    covariates: FloatArray
+    samples: TextArray
+    variants: Variants
+    trait: str
+    kind: TargetKind
+    classes: tuple[str, ...]
+    covariate_names: tuple[str, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        arrays = (self.dosage, self.phenotype, self.covariates, self.samples)
+        return sum(array.nbytes for array in arrays) + self.variants.nbytes
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return int(self.dosage.shape[0])
+
+    @property
+    def n_variants(self) -> int:
+        """Number of variants."""
+        return int(self.dosage.shape[1])
+
+
+Store = SequenceStore | GenotypeStore

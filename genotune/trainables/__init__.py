@@ -1,16 +1,55 @@
-"""Model families. To add one: a file here, and its name in the union at the foot of this one."""
+"""Model families. To add one: a file here, and its name in the union below."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, get_args
-
-from pydantic import Field
+from typing import Any, Final, get_args
 
 from genotune.errors import DataError
+from genotune.settings import build
+from genotune.trainables.boosted_trees_genotypes import GenotypeTrees
+from genotune.trainables.boosted_trees_tracks import TrackTrees
+from genotune.trainables.gblup import GBLUP
+from genotune.trainables.kmer_ridge import KmerRidge
+from genotune.trainables.model import MODEL_FILE, Model
 from genotune.trainables.poisson_cnn import PoissonCNN
-from genotune.trainables.ridge import Ridge
-from genotune.trainables.trainable import MODEL_FILE, Model, Trainable
+from genotune.trainables.trainable import Trainable
+
+FamilySettings = PoissonCNN | TrackTrees | GenotypeTrees | KmerRidge | GBLUP
+"""The registry. A family that reads several kinds of data stands here once for each."""
+
+FAMILIES: Final[Mapping[str, tuple[type[Trainable[Any, Any]], ...]]] = {
+    name: tuple(kind for kind in get_args(FamilySettings) if kind.model_fields["family"].default == name)
+    for name in dict.fromkeys(kind.model_fields["family"].default for kind in get_args(FamilySettings))
+}
+"""The settings of each family, by its name: one class for each kind of data that it reads."""
+
+
+def settings_of(family: str, columns: frozenset[str]) -> type[Trainable[Any, Any]] | None:
+    """The settings of a family on data with these columns; None if it doesn't read such data."""
+    return next((kind for kind in FAMILIES[family] if kind.needs <= columns), None)
+
+
+def build_trainable(family: str, params: Mapping[str, Any], columns: frozenset[str]) -> Trainable[Any, Any]:
+    """A family with these hyperparameters, on data with these columns.
+
+    Raises:
+        pydantic.ValidationError: with every fault of the hyperparameters.
+    """
+    kind = settings_of(family, columns)
+    assert kind is not None, (family, columns)
+    trainable: Trainable[Any, Any] = build(kind, {"family": family, **params})
+    return trainable
+
+
+def unreadable(family: str, columns: frozenset[str]) -> str | None:
+    """Why a family can't learn from data with these columns; None if it can."""
+    if settings_of(family, columns) is not None:
+        return None
+    missing = min((sorted(kind.needs - columns) for kind in FAMILIES[family]), key=len)
+    able = [name for name in FAMILIES if settings_of(name, columns) is not None]
+    listed = f"the column {missing[0]!r}" if len(missing) == 1 else f"the columns {', '.join(map(repr, missing))}"
+    return f"{family} needs {listed}, which this source doesn't give. Families that can use it: {', '.join(able)}."
 
 
 def load_model(folder: Path) -> Model:
@@ -22,16 +61,11 @@ def load_model(folder: Path) -> Model:
     path = folder / MODEL_FILE
     if not path.is_file():
         raise DataError(f"{folder}: no model; a saved one has a {MODEL_FILE}.")
-    family = json.loads(path.read_text())["family"]
+    record = json.loads(path.read_text())
+    family = record["family"]
     if family not in FAMILIES:
         raise DataError(f"{path}: family {family!r} is unknown here; this version knows {', '.join(FAMILIES)}.")
-    return FAMILIES[family].load_model(folder)
-
-
-FamilySettings = Annotated[PoissonCNN | Ridge, Field(discriminator="family")]
-"""The registry."""
-
-FAMILIES: Final[Mapping[str, type[Trainable]]] = {
-    kind.model_fields["family"].default: kind for kind in get_args(get_args(FamilySettings)[0])
-}
-"""The settings of each family, by its name."""
+    kind = settings_of(family, frozenset(record["columns"]))
+    if kind is None:
+        raise DataError(f"{path}: this version's {family} does not read {', '.join(record['columns'])}.")
+    return kind.load_model(folder)

@@ -9,11 +9,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from genotune.columns import SEQUENCE, SIGNAL
 from genotune.errors import Problem
 from genotune.settings import Settings
-from genotune.store import SequenceStore, Splits
-from genotune.trainables.trainable import DataPlan, FitPlan, Model, Report, Trainable, multiple_problems
+from genotune.store import SequenceOutline, SequenceStore, Splits
+from genotune.trainables.model import Model
+from genotune.trainables.trainable import FitPlan, Report, Trainable, multiple_problems
 
 
 def _odd(width: int) -> int:
@@ -62,7 +62,7 @@ class ConstantSchedule(Settings):
 Schedule = Annotated[CosineSchedule | PlateauSchedule | ConstantSchedule, Field(discriminator="kind")]
 
 
-class PoissonCNN(Trainable):
+class PoissonCNN(Trainable[SequenceOutline, SequenceStore]):
     """Hyperparameters of the CNN.
 
     Attributes:
@@ -82,7 +82,9 @@ class PoissonCNN(Trainable):
         precision: 'auto' is bf16 autocast in training on a GPU that has it, float32 everywhere else.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({SEQUENCE, SIGNAL})
+    needs: ClassVar[frozenset[str]] = SequenceStore.columns
+    title: ClassVar[str] = "Poisson CNN"
+    examples: ClassVar[str] = "windows"
 
     family: Literal["poisson_cnn"] = "poisson_cnn"
     windows: WindowSettings = WindowSettings()
@@ -114,10 +116,10 @@ class PoissonCNN(Trainable):
         widest = max(1, self.window_bins // (2 * max(1, self.kernel_width - 1)))
         return tuple(min(self.dilation_growth**block, widest) for block in range(self.n_blocks))
 
-    def problems(self, data: DataPlan) -> list[Problem]:
-        """Columns that are missing, and widths that don't go into each other."""
-        found = self.missing_columns(data)
-        resolution_bp, length_bp = data.resolution_bp, self.windows.length_bp
+    def problems(self, outline: SequenceOutline) -> list[Problem]:
+        """Widths that don't go into each other."""
+        found = []
+        resolution_bp, length_bp = outline.resolution_bp, self.windows.length_bp
         for path, bp in (
             (("bin_bp",), self.bin_bp),
             (("windows", "stride_bp"), self.windows.stride_bp),
@@ -125,17 +127,17 @@ class PoissonCNN(Trainable):
         ):
             found += multiple_problems(path, bp, of=resolution_bp, name="data.resolution_bp")
         found += multiple_problems(("windows", "length_bp"), length_bp, of=self.bin_bp, name="bin_bp")
-        longest = max(data.train_contig_lengths, default=0)
+        longest = max(outline.contig_lengths, default=0)
         if length_bp > longest:
             message = f"found {length_bp}; the longest training contig has {longest} bp. Use shorter windows."
             found.append(Problem(("windows", "length_bp"), message))
         return found
 
-    def n_examples(self, data: DataPlan) -> int:
+    def n_examples(self, outline: SequenceOutline) -> int:
         """Windows of an epoch."""
-        length = self.windows.length_bp // data.resolution_bp
-        stride = max(1, self.windows.stride_bp // data.resolution_bp)
-        n_bins = (-(-bp // data.resolution_bp) for bp in data.train_contig_lengths)
+        length = self.windows.length_bp // outline.resolution_bp
+        stride = max(1, self.windows.stride_bp // outline.resolution_bp)
+        n_bins = (-(-bp // outline.resolution_bp) for bp in outline.contig_lengths)
         return sum(max(0, (n - length) // stride + 1) for n in n_bins)
 
     def fit(

@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from genotune.settings import build
 from genotune.store import CodeArray, FloatArray
 from genotune.trainables.batches import reverse_complement
+from genotune.trainables.model import MODEL_FILE, SequenceModel, check_format, write_record
 from genotune.trainables.poisson_cnn import PoissonCNN
 from genotune.trainables.poisson_cnn_network import PoissonCNNNetwork
-from genotune.trainables.trainable import MODEL_FILE, Model, check_format, write_record
 
 WEIGHTS_FILE: Final = "model.safetensors"
 _FORMAT: Final = 1
@@ -21,7 +21,7 @@ _BATCH_BASES: Final = {"cpu": 1 << 16, "cuda": 1 << 21}
 """Bases in a batch: what stays in a core's cache; what fills a GPU."""
 
 
-class PoissonCNNModel(Model):
+class PoissonCNNModel(SequenceModel):
     """The network with what it takes to use it.
 
     Args:
@@ -30,6 +30,8 @@ class PoissonCNNModel(Model):
         tracks: names, in the order of the network's output.
         device: where the network lies.
     """
+
+    libraries = ("safetensors", "torch")
 
     def __init__(
         self, network: PoissonCNNNetwork, settings: PoissonCNN, *, tracks: tuple[str, ...], device: str = "cpu"

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from genotune.errors import DataError
 from genotune.store import SequenceStore, Splits
 from genotune.trainables.batches import Batch, batches, draw_epoch, mean_signal
+from genotune.trainables.model import Model
 from genotune.trainables.poisson_cnn import CosineSchedule, PlateauSchedule, PoissonCNN
 from genotune.trainables.poisson_cnn_model import PoissonCNNModel
 from genotune.trainables.poisson_cnn_network import PoissonCNNNetwork, poisson_loss
-from genotune.trainables.trainable import FitPlan, Model, Progress, Report
+from genotune.trainables.trainable import FitPlan, Progress, Report
 
 _TENSORS: Final = "state.safetensors"
 _REST: Final = "state.json"

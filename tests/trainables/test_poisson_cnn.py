@@ -6,13 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from genotune.columns import SEQUENCE, SIGNAL
 from genotune.settings import build
-from genotune.store import SequenceStore
+from genotune.store import SequenceOutline, SequenceStore
 from genotune.trainables.poisson_cnn import PlateauSchedule, PoissonCNN
-from genotune.trainables.trainable import DataPlan
 
-DATA = DataPlan(frozenset({SEQUENCE, SIGNAL}), 32, ("cuts",), (9000, 5003))
+DATA = SequenceOutline(32, ("cuts",), (9000, 5003))
 
 
 def settings(**values):
@@ -97,5 +95,5 @@ def test_examples_are_counted_as_they_are_laid(lengths, length_bins, stride_bins
     )
     windows = {"length_bp": length_bins * 16, "stride_bp": stride_bins * 16}
     tiles = store.tile_starts(np.arange(len(lengths)), **windows)
-    data = DATA._replace(resolution_bp=16, train_contig_lengths=tuple(lengths))
+    data = DATA._replace(resolution_bp=16, contig_lengths=tuple(lengths))
     assert settings(bin_bp=16, windows=windows).n_examples(data) == len(tiles)

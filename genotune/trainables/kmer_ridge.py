@@ -1,4 +1,4 @@
-"""The family `ridge`: linear regression on k-mer counts of each bin and its flanks, solved once. The baseline.
+"""The family `ridge` on tracks: linear regression on k-mer counts of each bin and its flanks, solved once.
 
 Source: Hoerl and Kennard 1970 (ridge regression), equation 2.1, on standardised features.
 """
@@ -9,30 +9,16 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from safetensors.numpy import load_file, save_file
 
-from genotune.columns import SEQUENCE, SIGNAL
 from genotune.errors import DataError, Problem
 from genotune.settings import build
-from genotune.store import N_CODE, CodeArray, FloatArray, IntArray, SequenceStore, Splits
+from genotune.store import N_CODE, CodeArray, FloatArray, IntArray, SequenceOutline, SequenceStore, Splits, Values
 from genotune.trainables.batches import bin_means
 from genotune.trainables.kmers import canonical_kmers, count_kmers, kmer_features
-from genotune.trainables.trainable import (
-    MODEL_FILE,
-    DataPlan,
-    FitPlan,
-    Model,
-    Progress,
-    Report,
-    Trainable,
-    check_format,
-    multiple_problems,
-    write_record,
-)
-
-Values = NDArray[np.float64]
+from genotune.trainables.model import MODEL_FILE, Model, SequenceModel, check_format, write_record
+from genotune.trainables.trainable import FitPlan, Progress, Report, Trainable, multiple_problems
 
 _WEIGHTS_FILE: Final = "model.safetensors"
 _FORMAT: Final = 1
@@ -41,7 +27,7 @@ _PREDICTED_BINS: Final = 64
 _SMALLEST_BIN_BP: Final = 32
 
 
-class Ridge(Trainable):
+class KmerRidge(Trainable[SequenceOutline, SequenceStore]):
     """Hyperparameters of the regression.
 
     Attributes:
@@ -53,7 +39,9 @@ class Ridge(Trainable):
         max_bins: of more training bins, evenly spaced ones are taken.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({SEQUENCE, SIGNAL})
+    needs: ClassVar[frozenset[str]] = SequenceStore.columns
+    title: ClassVar[str] = "k-mer ridge"
+    examples: ClassVar[str] = "bins"
     own_epochs: ClassVar[int | None] = 1
 
     family: Literal["ridge"] = "ridge"
@@ -68,19 +56,18 @@ class Ridge(Trainable):
         """Width of a predicted bin on a store of this resolution."""
         return self.bin_bp or -(-_SMALLEST_BIN_BP // resolution_bp) * resolution_bp
 
-    def problems(self, data: DataPlan) -> list[Problem]:
-        """Columns that are missing, and widths that don't go into each other."""
-        found = self.missing_columns(data)
-        bin_bp = self.resolved_bin_bp(data.resolution_bp)
-        found += multiple_problems(("bin_bp",), bin_bp, of=data.resolution_bp, name="data.resolution_bp")
+    def problems(self, outline: SequenceOutline) -> list[Problem]:
+        """Widths that don't go into each other."""
+        bin_bp = self.resolved_bin_bp(outline.resolution_bp)
+        found = multiple_problems(("bin_bp",), bin_bp, of=outline.resolution_bp, name="data.resolution_bp")
         if self.k > bin_bp:
             found.append(Problem(("k",), f"found {self.k}; no such k-mer fits a bin of {bin_bp} bp. Use a smaller k."))
         return found
 
-    def n_examples(self, data: DataPlan) -> int:
+    def n_examples(self, outline: SequenceOutline) -> int:
         """Bins that the regression sees."""
-        bin_bp = self.resolved_bin_bp(data.resolution_bp)
-        return min(self.max_bins, sum(-(-length // bin_bp) for length in data.train_contig_lengths))
+        bin_bp = self.resolved_bin_bp(outline.resolution_bp)
+        return min(self.max_bins, sum(-(-length // bin_bp) for length in outline.contig_lengths))
 
     def fit(
         self,
@@ -98,10 +85,10 @@ class Ridge(Trainable):
         """
         del plan  # nothing in it is random, and BLAS takes its threads from the process
         if resume is not None:
-            return RidgeModel.load(resume)
+            return KmerRidgeModel.load(resume)
         bin_bp = self.resolved_bin_bp(store.resolution_bp)
         solution = _solve(_accumulate(self, store, splits.train, bin_bp=bin_bp), penalty=self.penalty)
-        model = RidgeModel(self, solution.weights, solution.bias, tracks=store.tracks, bin_bp=bin_bp)
+        model = KmerRidgeModel(self, solution.weights, solution.bias, tracks=store.tracks, bin_bp=bin_bp)
 
         def save_state(folder: Path, *, value: float | None = None) -> None:
             del value  # there is no later epoch that it could steer
@@ -113,10 +100,10 @@ class Ridge(Trainable):
     @classmethod
     def load_model(cls, folder: Path) -> Model:
         """The model that its `save` wrote."""
-        return RidgeModel.load(folder)
+        return KmerRidgeModel.load(folder)
 
 
-class RidgeModel(Model):
+class KmerRidgeModel(SequenceModel):
     """Weights of the k-mers of bins and of bins with their flanks.
 
     Args:
@@ -127,7 +114,9 @@ class RidgeModel(Model):
         bin_bp: width of a bin.
     """
 
-    def __init__(self, settings: Ridge, weights: Values, bias: Values, *, tracks: tuple[str, ...], bin_bp: int) -> None:
+    def __init__(
+        self, settings: KmerRidge, weights: Values, bias: Values, *, tracks: tuple[str, ...], bin_bp: int
+    ) -> None:
         self.settings, self.weights, self.bias = settings, weights, bias
         self.tracks, self.bin_bp = tracks, bin_bp
         self.crop_bp = -(-settings.flank_bp // bin_bp) * bin_bp
@@ -162,7 +151,7 @@ class RidgeModel(Model):
         """
         record = json.loads((folder / MODEL_FILE).read_text())
         check_format(folder, record["format"], known=_FORMAT)
-        settings: Ridge = build(Ridge, record["settings"])
+        settings: KmerRidge = build(KmerRidge, record["settings"])
         arrays = load_file(folder / _WEIGHTS_FILE)
         tracks = tuple(record["tracks"])
         return cls(settings, arrays["weights"], arrays["bias"], tracks=tracks, bin_bp=record["bin_bp"])
@@ -193,7 +182,7 @@ def _flanks(flank_bp: int) -> tuple[int, ...]:
     return (0, flank_bp) if flank_bp else (0,)
 
 
-def _accumulate(settings: Ridge, store: SequenceStore, contigs: IntArray, *, bin_bp: int) -> _Moments:
+def _accumulate(settings: KmerRidge, store: SequenceStore, contigs: IntArray, *, bin_bp: int) -> _Moments:
     """Moments of features and targets over the training bins; never more than a chunk of bins in memory."""
     n_spans = len(_flanks(settings.flank_bp))
     width, n_tracks = canonical_kmers(settings.k).n_features * n_spans, len(store.tracks)
@@ -214,7 +203,7 @@ def _accumulate(settings: Ridge, store: SequenceStore, contigs: IntArray, *, bin
 
 
 def _chunks(
-    settings: Ridge, store: SequenceStore, contigs: IntArray, *, bin_bp: int
+    settings: KmerRidge, store: SequenceStore, contigs: IntArray, *, bin_bp: int
 ) -> Iterator[tuple[Values, Values]]:
     """Features (bin, feature) and targets (bin, track) of training bins that hold a value in every track."""
     index = canonical_kmers(settings.k)

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from genotune.columns import SEQUENCE, SIGNAL
 from genotune.scoring import score
+from genotune.store import SequenceOutline
 from genotune.trainables.batches import reverse_complement
+from genotune.trainables.kmer_ridge import KmerRidge
 from genotune.trainables.kmers import canonical_kmers, count_kmers, kmer_features
-from genotune.trainables.ridge import Ridge
-from genotune.trainables.trainable import DataPlan, FitPlan
+from genotune.trainables.trainable import FitPlan
 
 PLAN = FitPlan(seed=0, max_epochs=1)
 
@@ -36,7 +36,7 @@ def test_planted_weights_are_found(make_store, splits):
     weights = np.random.default_rng(0).uniform(0, 1, index.n_features)
     for contig in range(3):
         store.contig_signal(contig)[0] = features_of(store, contig, k=2, flank_bp=0) @ weights / 16
-    model = fit(Ridge(bin_bp=16, k=2, flank_bp=0, target="raw", penalty=1e-9), store, splits)
+    model = fit(KmerRidge(bin_bp=16, k=2, flank_bp=0, target="raw", penalty=1e-9), store, splits)
     np.testing.assert_allclose(model.predict_contig(store, 2), store.contig_signal(2), rtol=1e-3, atol=1e-4)
 
 
@@ -44,7 +44,7 @@ def test_planted_weights_are_found(make_store, splits):
 @pytest.mark.parametrize("target", ["raw", "log1p"])
 def test_weights_are_those_of_the_textbook(store, splits, flank_bp, target):
     penalty = 0.3
-    model = fit(Ridge(bin_bp=16, k=2, flank_bp=flank_bp, penalty=penalty, target=target), store, splits)
+    model = fit(KmerRidge(bin_bp=16, k=2, flank_bp=flank_bp, penalty=penalty, target=target), store, splits)
     x = np.concatenate([features_of(store, contig, k=2, flank_bp=flank_bp) for contig in (0, 1)])
     y = np.concatenate([store.contig_signal(contig)[0] for contig in (0, 1)]).astype(np.float64) * 16
     y = np.log1p(y) if target == "log1p" else y
@@ -60,7 +60,7 @@ def test_weights_are_those_of_the_textbook(store, splits, flank_bp, target):
 
 def test_the_reported_loss_is_the_mean_squared_error(store, splits):
     seen = []
-    settings = Ridge(bin_bp=16, k=3, flank_bp=8, target="raw", penalty=1e-6)
+    settings = KmerRidge(bin_bp=16, k=3, flank_bp=8, target="raw", penalty=1e-6)
     model = settings.fit(store, splits, report=lambda progress: seen.append(progress.metrics), plan=PLAN)
     errors = []
     for contig in (0, 1):
@@ -70,7 +70,7 @@ def test_the_reported_loss_is_the_mean_squared_error(store, splits):
 
 
 def test_the_other_strand_gives_the_same_turned_round(store, splits):
-    model = fit(Ridge(k=3, flank_bp=20), store, splits)
+    model = fit(KmerRidge(k=3, flank_bp=20), store, splits)
     codes = np.random.default_rng(1).integers(0, 5, (4, model.input_bp)).astype(np.uint8)
     np.testing.assert_allclose(
         model.predict(reverse_complement(codes)), model.predict(codes)[..., ::-1], rtol=1e-5, atol=1e-7
@@ -79,7 +79,7 @@ def test_the_other_strand_gives_the_same_turned_round(store, splits):
 
 def test_a_planted_motif_is_learned(make_store, splits):
     store = make_store([60000, 20000, 20000])
-    model = fit(Ridge(bin_bp=16, k=4, flank_bp=16), store, splits)
+    model = fit(KmerRidge(bin_bp=16, k=4, flank_bp=16), store, splits)
     scores = score(
         lambda contig: model.predict_contig(store, contig),
         store,
@@ -98,20 +98,20 @@ def test_of_too_many_bins_evenly_spaced_ones_are_taken(make_store, splits):
     for first, last in ((0, 1000), (1000, 1500)):
         keep[first:last:3] = True
     few.signal[:, ~keep] = np.nan
-    thinned = fit(Ridge(bin_bp=16, k=2, max_bins=500), store, splits)
-    np.testing.assert_allclose(thinned.weights, fit(Ridge(bin_bp=16, k=2), few, splits).weights, rtol=1e-9)
+    thinned = fit(KmerRidge(bin_bp=16, k=2, max_bins=500), store, splits)
+    np.testing.assert_allclose(thinned.weights, fit(KmerRidge(bin_bp=16, k=2), few, splits).weights, rtol=1e-9)
 
 
 @pytest.mark.parametrize(("resolution_bp", "bin_bp"), [(1, 32), (10, 40), (16, 32), (32, 32), (128, 128)])
 def test_without_a_width_bins_are_the_stores_but_not_finer_than_32_bp(resolution_bp, bin_bp):
-    assert Ridge().resolved_bin_bp(resolution_bp) == bin_bp
+    assert KmerRidge().resolved_bin_bp(resolution_bp) == bin_bp
 
 
 def test_what_does_not_fit_is_said():
-    data = DataPlan(frozenset({SEQUENCE, SIGNAL}), 4, ("cuts",), (9000,))
-    [problem] = Ridge(bin_bp=6).problems(data)
+    data = SequenceOutline(4, ("cuts",), (9000,))
+    [problem] = KmerRidge(bin_bp=6).problems(data)
     assert problem.path == ("bin_bp",)
     assert "whole multiple of data.resolution_bp (4), e.g. 4 or 8" in problem.message
-    [problem] = Ridge(bin_bp=4, k=5).problems(data)
+    [problem] = KmerRidge(bin_bp=4, k=5).problems(data)
     assert (problem.path, problem.message) == (("k",), "found 5; no such k-mer fits a bin of 4 bp. Use a smaller k.")
-    assert Ridge(max_bins=7).n_examples(data) == 7
+    assert KmerRidge(max_bins=7).n_examples(data) == 7

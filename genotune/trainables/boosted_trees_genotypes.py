@@ -1,0 +1,64 @@
+"""The family `boosted_trees` on genotypes: a trait from the dosages of its most associated variants."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from genotune.errors import Problem
+from genotune.store import GenotypeOutline, GenotypeStore, Splits
+from genotune.trainables.boosted_trees import BoostedTrees
+from genotune.trainables.model import Model
+from genotune.trainables.trainable import FitPlan, Report
+
+
+class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore]):
+    """Hyperparameters of the trees on genotypes.
+
+    Attributes:
+        n_variants: so many are features, those most associated with the trait on training samples; null: all that are
+            kept. Where filters left fewer, all of them.
+    """
+
+    needs: ClassVar[frozenset[str]] = GenotypeStore.columns
+    examples: ClassVar[str] = "samples"
+
+    max_depth: Annotated[int, Field(ge=1, le=16)] = 3
+    n_variants: Annotated[int, Field(ge=1)] | None = None
+
+    def problems(self, outline: GenotypeOutline) -> list[Problem]:
+        """More variants than are kept."""
+        if self.n_variants is None or self.n_variants <= outline.n_variants:
+            return []
+        return [
+            Problem(
+                ("n_variants",),
+                f"found {self.n_variants}; at most {outline.n_variants} variants are kept (data.keep_variants). "
+                "Use fewer.",
+            )
+        ]
+
+    def n_examples(self, outline: GenotypeOutline) -> int:
+        """Samples."""
+        return outline.n_samples
+
+    def fit(
+        self,
+        store: GenotypeStore,
+        splits: Splits,
+        *,
+        report: Report,
+        plan: FitPlan,
+        resume: Path | None = None,
+    ) -> Model:
+        """Learn from the training samples; see `Trainable.fit`."""
+        from genotune.trainables.genotype_trees import fit
+
+        return fit(self, store, splits=splits, report=report, plan=plan, resume=resume)
+
+    @classmethod
+    def load_model(cls, folder: Path) -> Model:
+        """The model that its `save` wrote, on the CPU."""
+        from genotune.trainables.genotype_trees import GenotypeTreesModel
+
+        return GenotypeTreesModel.load(folder)

@@ -1,0 +1,231 @@
+"""What was learned: a model predicts, saves itself to a folder without a pickle, and loads from there."""
+
+import csv
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from genotune.columns import TargetKind
+from genotune.errors import DataError
+from genotune.settings import Settings
+from genotune.store import N_CODE, CodeArray, DosageArray, FloatArray, GenotypeStore, IntArray, SequenceStore, Variants
+
+MODEL_FILE: Final = "model.json"
+"""What a saved model's folder always has: its family, the version of its format, and the family's own facts."""
+
+_VARIANTS_FILE: Final = "variants.tsv"
+_VARIANT_COLUMNS: Final = ("contig", "start", "id", "counted", "other", "frequency")
+
+
+class Model(ABC):
+    """What was learned."""
+
+    columns: ClassVar[frozenset[str]]
+    """Of the stores that it was made from."""
+
+    libraries: ClassVar[tuple[str, ...]] = ("safetensors",)
+    """Distributions that it is loaded and predicts with, beside numpy."""
+
+    @abstractmethod
+    def facts(self) -> Mapping[str, Any]:
+        """What a person should know of it, as plain values: what goes in, what comes out."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the model to an existing folder: arrays as safetensors or UBJSON, the rest as text; no pickle."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path) -> Self:
+        """The model that `save` wrote."""
+
+    def to(self, device: str, *, n_threads: int = 1) -> None:  # noqa: B027 - optional on purpose
+        """Predict on this device from now on. A model without a device ignores it."""
+
+
+class SequenceModel(Model):
+    """Predicts from base codes alone, in the tracks' own units.
+
+    Attributes:
+        tracks: names of the predicted tracks.
+        bin_bp: width of a predicted bin.
+        input_bp: length of the sequences that `predict` takes.
+        crop_bp: bases at each end of the input for which nothing is predicted.
+    """
+
+    columns = SequenceStore.columns
+
+    tracks: tuple[str, ...]
+    bin_bp: int
+    input_bp: int
+    crop_bp: int
+
+    def facts(self) -> Mapping[str, Any]:
+        """See `Model.facts`."""
+        return {
+            "tracks": list(self.tracks),
+            "bin_bp": self.bin_bp,
+            "input_bp": self.input_bp,
+            "crop_bp": self.crop_bp,
+        }
+
+    @abstractmethod
+    def predict(self, codes: CodeArray) -> FloatArray:
+        """Mean signal per base in each bin of the inner part of the input.
+
+        Args:
+            codes: (example, input_bp).
+
+        Returns:
+            (example, track, bin), (input_bp - 2 * crop_bp) / bin_bp bins.
+        """
+
+    def predict_contig(self, store: SequenceStore, contig: int, *, batch: int = 256) -> FloatArray:
+        """Mean signal per base in each bin of a whole contig.
+
+        Windows are laid so that each bin is predicted once; beyond the ends of the contig lies N.
+
+        Args:
+            store: the data.
+            contig: its index in the store.
+            batch: windows that are handed to `predict` at once.
+
+        Returns:
+            (track, bin), as many bins of `bin_bp` as cover the store's bins of the contig.
+        """
+        codes = store.contig_sequence(contig)
+        n_bins = -(-len(codes) // self.bin_bp)
+        stride_bp = self.input_bp - 2 * self.crop_bp
+        n_windows = -(-n_bins * self.bin_bp // stride_bp)
+        padded = np.full(n_windows * stride_bp + 2 * self.crop_bp, N_CODE, dtype=np.uint8)
+        padded[self.crop_bp : self.crop_bp + len(codes)] = codes
+        windows = sliding_window_view(padded, self.input_bp)[::stride_bp]
+        bins = stride_bp // self.bin_bp
+        predicted = np.empty((len(self.tracks), n_windows, bins), dtype=np.float32)
+        for first in range(0, n_windows, batch):
+            part = self.predict(windows[first : first + batch])
+            predicted[:, first : first + batch] = part.transpose(1, 0, 2)
+        return predicted.reshape(len(self.tracks), -1)[:, :n_bins]
+
+
+class GenotypeModel(Model):
+    """Predicts a trait from dosages and covariates.
+
+    Attributes:
+        trait: what is predicted.
+        kind: of the trait.
+        classes: names of the classes of a binary or multiclass trait; none of any other.
+        variants: whose dosages `predict` takes, in order; of a store it was fitted on, the first ones.
+        covariate_names: of the covariates that `predict` takes, in order.
+    """
+
+    columns = GenotypeStore.columns
+
+    trait: str
+    kind: TargetKind
+    classes: tuple[str, ...]
+    variants: Variants
+    covariate_names: tuple[str, ...]
+
+    def facts(self) -> Mapping[str, Any]:
+        """See `Model.facts`."""
+        return {
+            "trait": self.trait,
+            "kind": self.kind,
+            "classes": list(self.classes),
+            "covariates": list(self.covariate_names),
+            "n_variants": len(self.variants.ids),
+        }
+
+    @abstractmethod
+    def predict(self, dosage: DosageArray, covariates: FloatArray) -> FloatArray:
+        """The trait of each sample, in its own units; of classes their probabilities.
+
+        Args:
+            dosage: (sample, variant), copies of the counted alleles of `variants`; MISSING_DOSAGE where not called.
+            covariates: (sample, covariate).
+
+        Returns:
+            (sample,): the expected value of a quantitative trait, the expected count, or the probability of the second
+            class of a binary trait. (sample, class): probabilities of a multiclass trait, each row summing to one.
+        """
+
+    def predict_samples(self, store: GenotypeStore, samples: IntArray, *, batch: int = 4096) -> FloatArray:
+        """As `predict`, of samples of a store whose first variants are the model's.
+
+        Args:
+            store: the data.
+            samples: (sample,) indices.
+            batch: samples that are handed to `predict` at once.
+        """
+        n = len(self.variants.ids)
+        parts = [
+            self.predict(
+                store.dosage[samples[first : first + batch], :n], store.covariates[samples[first : first + batch]]
+            )
+            for first in range(0, max(1, len(samples)), batch)
+        ]
+        return np.concatenate(parts)
+
+
+def check_format(folder: Path, found: int, *, known: int) -> None:
+    """Nothing, if a saved model's format is known.
+
+    Raises:
+        DataError: it isn't.
+    """
+    if found != known:
+        raise DataError(
+            f"{folder / MODEL_FILE}: format {found}; this version of genotune reads format {known}. "
+            "Use the version that wrote it."
+        )
+
+
+def write_record(model: Model, folder: Path, *, settings: Settings, file_format: int) -> None:
+    """Write the part of a saved model that is not arrays."""
+    record = {
+        "family": settings.model_dump()["family"],
+        "columns": sorted(model.columns),
+        "format": file_format,
+        "settings": settings.model_dump(mode="json"),
+        **model.facts(),
+    }
+    (folder / MODEL_FILE).write_text(json.dumps(record, indent=2) + "\n")
+
+
+def write_variants(variants: Variants, folder: Path) -> None:
+    """Write which variants a saved model takes, a line each, in order."""
+    with (folder / _VARIANTS_FILE).open("w", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(_VARIANT_COLUMNS)
+        writer.writerows(
+            zip(
+                variants.contigs.tolist(),
+                variants.starts.tolist(),
+                variants.ids.tolist(),
+                variants.counted.tolist(),
+                variants.other.tolist(),
+                variants.frequency.tolist(),
+                strict=True,
+            )
+        )
+
+
+def read_variants(folder: Path) -> Variants:
+    """The variants that `write_variants` wrote."""
+    with (folder / _VARIANTS_FILE).open(newline="") as file:
+        rows = list(csv.reader(file, delimiter="\t"))[1:]
+    contigs, starts, ids, counted, other, frequency = zip(*rows, strict=True) if rows else ((),) * 6
+    return Variants(
+        ids=np.array(ids, dtype=np.str_),
+        contigs=np.array(contigs, dtype=np.str_),
+        starts=np.array(starts, dtype=np.int64),
+        counted=np.array(counted, dtype=np.str_),
+        other=np.array(other, dtype=np.str_),
+        frequency=np.array(frequency, dtype=np.float32),
+    )

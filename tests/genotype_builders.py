@@ -1,0 +1,82 @@
+"""Stores of genotypes made on the fly, with planted causal variants, for tests of families, scores and sweeps."""
+
+import numpy as np
+
+from genotune.store import MISSING_DOSAGE, GenotypeStore, Splits, Variants
+
+CLASS_NAMES = ("control", "case", "carrier", "mixed", "other", "sixth")
+
+
+def build_genotypes(
+    n_samples=300,
+    n_variants=40,
+    *,
+    kind="quantitative",
+    seed=0,
+    n_classes=3,
+    covariates=0,
+    missing=0.0,
+):
+    """A store whose first four variants decide most of the trait; the rest is noise.
+
+    Args:
+        n_samples: of them.
+        n_variants: of them.
+        kind: of the trait.
+        seed: of everything drawn.
+        n_classes: of a multiclass trait.
+        covariates: columns of covariates; the first one adds to the trait.
+        missing: share of dosages that are not called.
+    """
+    rng = np.random.default_rng(seed)
+    frequency = rng.uniform(0.2, 0.5, n_variants)
+    called = rng.binomial(2, frequency, (n_samples, n_variants)).astype(np.int8)
+    measured = rng.normal(size=(n_samples, covariates)).astype(np.float32)
+    causal = called[:, :4].astype(np.float64)
+    value = (causal - causal.mean(axis=0)) @ np.array([1.0, -0.9, 0.8, 0.7])[: causal.shape[1]]
+    value += measured[:, :1].sum(axis=1)
+    dosage = called.copy()
+    dosage[rng.random(called.shape) < missing] = MISSING_DOSAGE
+    names = {"binary": CLASS_NAMES[:2], "multiclass": CLASS_NAMES[:n_classes]}.get(kind, ())
+    return GenotypeStore(
+        dosage=dosage,
+        phenotype=_phenotype(value, kind, n_classes=n_classes, rng=rng),
+        covariates=measured,
+        samples=np.array([[f"F{i // 2}", f"I{i}"] for i in range(n_samples)]),
+        variants=build_variants(n_variants, frequency=frequency),
+        trait="height" if kind == "quantitative" else "trait",
+        kind=kind,
+        classes=names,
+        covariate_names=tuple(f"PC{i + 1}" for i in range(covariates)),
+    )
+
+
+def build_variants(n, *, frequency=None):
+    """n variants on one contig, 1000 bp apart."""
+    return Variants(
+        ids=np.array([f"rs{i}" for i in range(n)], dtype=np.str_),
+        contigs=np.full(n, "1"),
+        starts=np.arange(n, dtype=np.int64) * 1000,
+        counted=np.full(n, "A"),
+        other=np.full(n, "G"),
+        frequency=np.full(n, 0.3, np.float32) if frequency is None else frequency.astype(np.float32),
+    )
+
+
+def split_samples(store, *, train=0.7):
+    """The first samples to learn from, the others to validate on."""
+    n = round(store.n_samples * train)
+    return Splits(np.arange(n, dtype=np.int64), np.arange(n, store.n_samples, dtype=np.int64))
+
+
+def _phenotype(value, kind, *, n_classes, rng):
+    noisy = value + rng.normal(0, 0.5, len(value))
+    if kind == "quantitative":
+        return 170 + 5 * noisy
+    if kind == "binary":
+        return (noisy > 0).astype(np.float64)
+    if kind == "multiclass":
+        edges = np.quantile(noisy, np.arange(1, n_classes) / n_classes)
+        return np.searchsorted(edges, noisy).astype(np.float64)
+    assert kind == "count"
+    return rng.poisson(np.exp(0.5 + 0.6 * value)).astype(np.float64)
