@@ -1,37 +1,34 @@
 """The source `bigwig`: one or more tracks and the reference that they lie on."""
 
-import contextlib
-import hashlib
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from genotune.columns import CONTIG, SEQUENCE, SIGNAL, START
+from genotune.columns import CONTIG, SEQUENCE, SIGNAL, START, TargetKind
 from genotune.data.bigwig_header import BigWigHeader, read_header
 from genotune.data.fasta import Reference, read_reference
+from genotune.data.files import FileFacts, InputFile, fingerprint, kept_in, locate
 from genotune.data.fitting import BedFit, Fit, fit_bed, fit_track
-from genotune.data.source import FileFacts, Progress, SourcePlan, SourceSettings
+from genotune.data.source import Progress, SourcePlan, SourceSettings, SplitTable, StoreRead
 from genotune.data.stretches import (
     Decoder,
-    InputFile,
     Missing,
     StoreBuilder,
     Stretch,
     cut_into_stretches,
     n_bins,
 )
-from genotune.errors import DataError
+from genotune.errors import DataError, Problem
 from genotune.genome.contig_names import NamingStyle
 from genotune.genome.intervals import Interval
+from genotune.genome.splits import ContigSplits, ContigSplitSettings, Fold, SplitSettings
 from genotune.settings import Settings
-from genotune.store import SequenceStore
-
-_URL: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
+from genotune.store import IntArray, SequenceOutline
 
 
 class TrackSettings(Settings):
@@ -61,6 +58,8 @@ class BigWigSettings(SourceSettings):
 
     yields: ClassVar[frozenset[str]] = frozenset({CONTIG, START, SEQUENCE, SIGNAL})
 
+    splits_of: ClassVar[Literal["contigs", "samples"]] = "contigs"
+
     kind: Literal["bigwig"]
     reference: Annotated[str, Field(min_length=1)]
     tracks: Annotated[dict[str, TrackSettings], Field(min_length=1)]
@@ -69,6 +68,22 @@ class BigWigSettings(SourceSettings):
     exclude: Annotated[str, Field(min_length=1)] | None = None
     contig_names: NamingStyle | None = None
     min_contig_bp: Annotated[int, Field(ge=1)] = 1
+
+    @property
+    def known_target(self) -> TargetKind:
+        """Always a signal."""
+        return "signal"
+
+    def objective_bin_bp(self, asked: int | None) -> int:
+        """See `SourceSettings.objective_bin_bp`."""
+        return asked or self.resolution_bp
+
+    def bin_fault(self, asked: int | None) -> str | None:
+        """See `SourceSettings.bin_fault`."""
+        if asked is None or asked % self.resolution_bp == 0:
+            return None
+        near = -(-asked // self.resolution_bp) * self.resolution_bp
+        return f"found {asked}; must be a whole multiple of data.resolution_bp ({self.resolution_bp}), e.g. {near}."
 
     def plan(self, folder: Path) -> "BigWigPlan":
         """What is known from headers and indexes alone."""
@@ -122,19 +137,70 @@ class BigWigPlan(SourcePlan):
             self.contigs, names=self.names, excluded=self.excluded, resolution_bp=self.settings.resolution_bp
         )
 
+    @property
+    def target(self) -> TargetKind:
+        """Always a signal."""
+        return "signal"
+
+    @property
+    def smaller(self) -> Problem:
+        """See `SourcePlan.smaller`."""
+        return Problem(("resolution_bp",), f"A resolution_bp of {self.settings.resolution_bp * 4} needs less.")
+
     def fingerprints(self) -> list[FileFacts]:
         """Size and checksum of each input file; reads them whole."""
-        facts: list[FileFacts] = []
-        for role, file in self.files.items():
-            with file.path.open("rb") as content:
-                digest = hashlib.file_digest(content, "sha256").hexdigest()
-            facts.append({"role": role, "path": file.label, "n_bytes": file.path.stat().st_size, "sha256": digest})
-        return facts
+        return [fingerprint(role, file) for role, file in self.files.items()]
 
-    def read_store(self, progress: Progress | None = None) -> SequenceStore:
+    def split_problems(self, split: SplitSettings) -> list[Problem]:
+        """See `SourcePlan.split_problems`."""
+        assert isinstance(split, ContigSplitSettings)
+        return split.problems(self.contigs)
+
+    def resolve(self, split: SplitSettings) -> Fold:
+        """See `SourcePlan.resolve`; contigs in the order of the reference."""
+        assert isinstance(split, ContigSplitSettings)
+        position = {name: index for index, name in enumerate(self.contigs)}
+        names: ContigSplits = split.resolve(self.contigs)
+        return Fold(*(np.array([position[name] for name in part], dtype=np.int64) for part in names))
+
+    def split_notes(self, split: SplitSettings) -> tuple[str, ...]:
+        """None."""
+        del split
+        return ()
+
+    def outline(self, members: IntArray) -> SequenceOutline:
+        """See `SourcePlan.outline`."""
+        lengths = tuple(self.contigs[name] for name in self._names(members))
+        return SequenceOutline(self.settings.resolution_bp, tuple(self.settings.tracks), lengths)
+
+    def name_split(self, members: IntArray) -> str:
+        """The contigs."""
+        return ", ".join(self._names(members))
+
+    def split_table(self, fold: Fold, split: SplitSettings) -> SplitTable:
+        """Contigs, bases and bins of each split."""
+        del split
+        rows = {}
+        for name, members in fold._asdict().items():
+            lengths = self.outline(members).contig_lengths
+            count = sum(n_bins(length, self.settings.resolution_bp) for length in lengths)
+            rows[name] = (self.name_split(members), f"{sum(lengths):,}", f"{count:,}")
+        return SplitTable(("contigs", "bases", "bins"), rows)
+
+    def record(self, fold: Fold) -> Mapping[str, Any]:
+        """See `SourcePlan.record`."""
+        return {
+            "kind": self.settings.kind,
+            "tracks": list(self.settings.tracks),
+            "resolution_bp": self.settings.resolution_bp,
+            "splits": {name: list(self._names(members)) for name, members in fold._asdict().items()},
+        }
+
+    def read_store(self, fold: Fold, progress: Progress | None = None) -> StoreRead:
         """Decode the files as a Ray Dataset and gather it. Ray must have been started.
 
         Args:
+            fold: not used: nothing is learned from the data here.
             progress: called with the bins that are there, and those of the whole store.
 
         Raises:
@@ -142,20 +208,26 @@ class BigWigPlan(SourcePlan):
         """
         from genotune.data.bigwig_datasource import gather
 
+        del fold
         builder = self._builder()
         gather(self.decoder, self.stretches(), into=builder, progress=progress)
-        return builder.finish()
+        return StoreRead(builder.finish())
 
-    def read_store_here(self) -> SequenceStore:
+    def read_store_here(self, fold: Fold) -> StoreRead:
         """The same store, decoded in this process without Ray.
 
         Raises:
             DataError: a file turned out to be damaged.
         """
+        del fold
         builder = self._builder()
         for piece in self.decoder.decode(self.stretches()):
             builder.put(piece)
-        return builder.finish()
+        return StoreRead(builder.finish())
+
+    def _names(self, members: IntArray) -> tuple[str, ...]:
+        names = tuple(self.contigs)
+        return tuple(names[index] for index in members)
 
     def _builder(self) -> StoreBuilder:
         return StoreBuilder(self.contigs, tracks=tuple(self.settings.tracks), resolution_bp=self.settings.resolution_bp)
@@ -167,7 +239,7 @@ def _make_plan(settings: BigWigSettings, folder: Path) -> BigWigPlan:
     reference = _read_reference(files, faults)
     headers: dict[str, BigWigHeader] = {}
     for name in settings.tracks:
-        with _kept_in(faults):
+        with kept_in(faults):
             if _role(name) in files:
                 headers[name] = _finite_header(files[_role(name)])
     if reference is None:
@@ -192,7 +264,7 @@ def _make_plan(settings: BigWigSettings, folder: Path) -> BigWigPlan:
 
 
 def _read_reference(files: Mapping[str, InputFile], faults: list[str]) -> Reference | None:
-    with _kept_in(faults):
+    with kept_in(faults):
         if "reference" in files:
             return read_reference(files["reference"].path, files["reference"].label)
     return None
@@ -210,23 +282,14 @@ def _fit(
     fits = []
     style, zero = settings.contig_names, settings.missing == "zero"
     for name, header in headers.items():
-        with _kept_in(faults):
+        with kept_in(faults):
             label = settings.tracks[name].path
             fits.append(fit_track(label, header.lengths, reference=reference, style=style, zero=zero))
     bed = BedFit((), Fit({}, ()))
-    with _kept_in(faults):
+    with kept_in(faults):
         if "exclude" in files:
             bed = fit_bed(files["exclude"].path, files["exclude"].label, reference=reference, style=style)
     return fits, bed
-
-
-@contextlib.contextmanager
-def _kept_in(faults: list[str]) -> Iterator[None]:
-    """Keep a fault for later, so that a person reads all of them at once."""
-    try:
-        yield
-    except DataError as error:
-        faults.append(str(error))
 
 
 def _files(settings: BigWigSettings, folder: Path, faults: list[str]) -> dict[str, InputFile]:
@@ -236,10 +299,8 @@ def _files(settings: BigWigSettings, folder: Path, faults: list[str]) -> dict[st
         labels["exclude"] = settings.exclude
     files = {}
     for role, label in labels.items():
-        if _URL.match(label):
-            faults.append(f"{label}: this version reads files of this machine only. Copy it here and name the copy.")
-        else:
-            files[role] = InputFile(folder / Path(label).expanduser(), label)
+        with kept_in(faults):
+            files[role] = locate(folder, label)
     return files
 
 

@@ -1,23 +1,19 @@
 """Stretches of bigWigs and their FASTA as a Ray Dataset: one row a stretch, named columns, decoded by read tasks."""
 
-import contextlib
 import functools
 import itertools
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray.data
 from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
-from ray.exceptions import RayTaskError
 
 from genotune.columns import CONTIG, SEQUENCE, SIGNAL, START
+from genotune.data.ray_reading import read_tables
 from genotune.data.source import Progress
 from genotune.data.stretches import Decoded, Decoder, StoreBuilder, Stretch, n_bins
-from genotune.errors import DataError
 
 _MOST_TASKS = 1000
 
@@ -63,36 +59,12 @@ def gather(
     Raises:
         DataError: a file is damaged.
     """
-    with _quiet():
-        dataset = ray.data.read_datasource(
-            BigWigDatasource(decoder, stretches), override_num_blocks=min(len(stretches), _MOST_TASKS)
-        )
-        try:
-            for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
-                for piece in _pieces(block, len(decoder.tracks)):
-                    into.put(piece)
-                if progress is not None:
-                    progress(into.n_filled, into.n_bins)
-        except RayTaskError as error:
-            if isinstance(error.cause, DataError):
-                raise DataError(str(error.cause)) from error
-            raise
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No bars and no log of Ray Data's own: who called shows progress."""
-    context = ray.data.DataContext.get_current().copy()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    log = logging.getLogger("ray.data")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        with ray.data.DataContext.current(context):
-            yield
-    finally:
-        log.setLevel(level)
+    n_blocks = min(len(stretches), _MOST_TASKS)
+    for block in read_tables(BigWigDatasource(decoder, stretches), n_blocks=n_blocks):
+        for piece in _pieces(block, len(decoder.tracks)):
+            into.put(piece)
+        if progress is not None:
+            progress(into.n_filled, into.n_bins)
 
 
 def _read(decoder: Decoder, stretches: Sequence[Stretch]) -> Iterator[pa.Table]:

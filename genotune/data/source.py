@@ -1,31 +1,38 @@
 """What a source is: settings that plan, and a plan that reads files into a store. Planning decodes nothing."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar, TypedDict
+from typing import Any, ClassVar, Literal, NamedTuple
 
+from genotune.columns import TargetKind
+from genotune.data.files import FileFacts
+from genotune.errors import Problem
+from genotune.genome.splits import Fold, SplitSettings
 from genotune.settings import Settings
-from genotune.store import SequenceStore
+from genotune.store import IntArray, Outline, Store
 
 Progress = Callable[[int, int], None]
 """Called from time to time with how much has been read, and how much there is."""
 
 
-class FileFacts(TypedDict):
-    """What the record says of an input file.
+class StoreRead(NamedTuple):
+    """A store, and what a person should know of how it came about."""
+
+    store: Store
+    notes: tuple[str, ...] = ()
+
+
+class SplitTable(NamedTuple):
+    """What a person sees of the splits: a row of cells for each, after its name.
 
     Attributes:
-        role: what it is to the source, e.g. 'reference' or 'track cutsites'.
-        path: as the spec writes it.
-        n_bytes: its size.
-        sha256: of its bytes, in hexadecimal.
+        headers: of the columns after the split's name; the first is text, the others numbers.
+        rows: by split.
     """
 
-    role: str
-    path: str
-    n_bytes: int
-    sha256: str
+    headers: tuple[str, ...]
+    rows: Mapping[str, tuple[str, ...]]
 
 
 class SourcePlan(ABC):
@@ -39,19 +46,69 @@ class SourcePlan(ABC):
 
     @property
     @abstractmethod
+    def target(self) -> TargetKind:
+        """What kind of thing is predicted."""
+
+    @property
+    @abstractmethod
     def store_nbytes(self) -> int:
         """Bytes that the store will take."""
+
+    @property
+    @abstractmethod
+    def smaller(self) -> Problem:
+        """What to do where the store is too large, with the setting to change."""
 
     @abstractmethod
     def fingerprints(self) -> list[FileFacts]:
         """Size and checksum of each input file; reads them whole."""
 
     @abstractmethod
-    def read_store(self, progress: Progress | None = None) -> SequenceStore:
+    def split_problems(self, split: SplitSettings) -> list[Problem]:
+        """What in the splits doesn't fit the data, with paths relative to `split`; empty when all fits."""
+
+    @abstractmethod
+    def resolve(self, split: SplitSettings) -> Fold:
+        """Positions in the store of what each split holds, once `split_problems` has found nothing."""
+
+    @abstractmethod
+    def split_notes(self, split: SplitSettings) -> tuple[str, ...]:
+        """What a person should know of the splits though nothing is wrong."""
+
+    @abstractmethod
+    def outline(self, members: IntArray) -> Outline:
+        """What is known of the store as far as these members of a split go."""
+
+    @abstractmethod
+    def name_split(self, members: IntArray) -> str:
+        """The members of a split in a few words: 'chrIX, chrXV', '388 samples'."""
+
+    @abstractmethod
+    def split_table(self, fold: Fold, split: SplitSettings) -> SplitTable:
+        """The splits, for a person to look at."""
+
+    @abstractmethod
+    def record(self, fold: Fold) -> Mapping[str, Any]:
+        """What the record says of the data and its splits, as plain values."""
+
+    @abstractmethod
+    def read_store(self, fold: Fold, progress: Progress | None = None) -> StoreRead:
         """Decode the files as a Ray Dataset and gather it. Ray must have been started.
 
+        Args:
+            fold: whatever is learned from the data (filters, ranks) is learned from its training split.
+            progress: called from time to time.
+
         Raises:
-            DataError: a file turned out to be damaged.
+            DataError: a file turned out to be damaged, or nothing is left to learn from.
+        """
+
+    @abstractmethod
+    def read_store_here(self, fold: Fold) -> StoreRead:
+        """The same store, decoded in this process without Ray.
+
+        Raises:
+            DataError: as `read_store`.
         """
 
 
@@ -60,6 +117,22 @@ class SourceSettings(Settings, ABC):
 
     yields: ClassVar[frozenset[str]]
     """Names of the columns (columns.py) that the source fills."""
+
+    splits_of: ClassVar[Literal["contigs", "samples"]]
+    """What a split of it is made of."""
+
+    @property
+    @abstractmethod
+    def known_target(self) -> TargetKind | None:
+        """What kind of thing is predicted, where the settings alone say so."""
+
+    @abstractmethod
+    def objective_bin_bp(self, asked: int | None) -> int | None:
+        """Width of the bins of the objective, given what the spec says of it; None where there are no bins."""
+
+    @abstractmethod
+    def bin_fault(self, asked: int | None) -> str | None:
+        """What is wrong with bins of this width for the objective; None if nothing is."""
 
     @abstractmethod
     def plan(self, folder: Path) -> SourcePlan:

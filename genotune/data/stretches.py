@@ -6,7 +6,6 @@ Axes: t track, b bin.
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from genotune.data.bigwig_header import damage_named
 from genotune.data.fasta import Reference
+from genotune.data.files import InputFile
 from genotune.errors import DataError
 from genotune.genome.intervals import Interval, bins_touched
 from genotune.genome.sequence import encode
@@ -24,13 +24,6 @@ Missing = Literal["zero", "nan"]
 _MOST_BASES: Final = 1_000_000
 _MOST_BYTES: Final = 16_000_000
 _AGAIN: Final = "Copy it again."
-
-
-class InputFile(NamedTuple):
-    """A file, and what a person calls it: its path in the spec."""
-
-    path: Path
-    label: str
 
 
 class Stretch(NamedTuple):

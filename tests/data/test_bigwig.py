@@ -8,15 +8,19 @@ import pyBigWig
 import pytest
 
 from genotune.columns import SEQUENCE, SIGNAL
-from genotune.data import SourceSettings
-from genotune.data.source import SourceSettings as SourceContract
+from genotune.data import AnySourceSettings
+from genotune.data.source import SourceSettings
 from genotune.errors import DataError
 from genotune.genome.sequence import encode
+from genotune.genome.splits import ContigSplitSettings, Fold
 from genotune.settings import build
+
+NO_FOLD = Fold(*(np.empty(0, dtype=np.int64) for _ in range(3)))
+"""Nothing is learned from the data here, so any fold gives the same store."""
 
 
 def plan(files, **values):
-    return build(SourceSettings, files.data(**values)).plan(files.folder)
+    return build(AnySourceSettings, files.data(**values)).plan(files.folder)
 
 
 def faults(files, **values):
@@ -36,8 +40,8 @@ def rewrite(files, build_bigwig):
 
 
 def test_the_source_keeps_the_contract(files):
-    settings = build(SourceSettings, files.data())
-    assert isinstance(settings, SourceContract)
+    settings = build(AnySourceSettings, files.data())
+    assert isinstance(settings, SourceSettings)
     assert {SEQUENCE, SIGNAL} <= settings.yields
 
 
@@ -50,7 +54,7 @@ def test_settings_load_neither_ray_nor_a_reader():
 @pytest.mark.parametrize("missing", ["zero", "nan"])
 @pytest.mark.parametrize("resolution_bp", [1, 7, 32, 1000])
 def test_signal_equals_the_oracle_with_gaps_and_partial_last_bins(files, by_hand, missing, resolution_bp):
-    store = plan(files, missing=missing, resolution_bp=resolution_bp).read_store_here()
+    store = plan(files, missing=missing, resolution_bp=resolution_bp).read_store_here(NO_FOLD).store
     for index, (contig, length) in enumerate(zip(store.contigs, store.lengths, strict=True)):
         expected = [
             by_hand(files.folder / f"{track}.bw", contig, length, resolution_bp=resolution_bp, missing=missing)
@@ -60,7 +64,7 @@ def test_signal_equals_the_oracle_with_gaps_and_partial_last_bins(files, by_hand
 
 
 def test_sequence_is_that_of_the_fasta_padded_with_n_to_whole_bins(files):
-    store = plan(files).read_store_here()
+    store = plan(files).read_store_here(NO_FOLD).store
     for index, text in enumerate(files.sequences.values()):
         codes = store.contig_sequence(index)
         np.testing.assert_array_equal(codes[: len(text)], encode(text.encode()))
@@ -69,9 +73,9 @@ def test_sequence_is_that_of_the_fasta_padded_with_n_to_whole_bins(files):
 
 
 def test_a_bgzipped_reference_gives_the_same_store(files, build_fasta):
-    plain = plan(files).read_store_here()
+    plain = plan(files).read_store_here(NO_FOLD).store
     build_fasta(files.folder / "ref.fa.gz", files.sequences)
-    packed = plan(files, reference="ref.fa.gz").read_store_here()
+    packed = plan(files, reference="ref.fa.gz").read_store_here(NO_FOLD).store
     np.testing.assert_array_equal(plain.sequence, packed.sequence)
 
 
@@ -80,7 +84,7 @@ def test_the_plan_knows_sizes_before_anything_is_decoded(files):
     assert list(planned.contigs.items()) == [("chrI", 1003), ("chrII", 640), ("chrIII", 77)]
     assert planned.n_bins == 32 + 20 + 3
     assert planned.notes == ()
-    assert planned.store_nbytes == planned.read_store_here().nbytes
+    assert planned.store_nbytes == planned.read_store_here(NO_FOLD).store.nbytes
 
 
 def test_fingerprints_name_each_file_as_the_spec_does(files):
@@ -101,7 +105,7 @@ def test_a_stored_nan_is_a_gap(files):
         bigwig.addHeader([("chrI", 1003)])
         bigwig.addEntries("chrI", [0, 2], values=[4.0, float("nan")], span=2)
     planned = plan(files, tracks={"a": {"path": "a.bw"}}, resolution_bp=4)
-    assert planned.read_store_here().signal[0, 0] == 2.0
+    assert planned.read_store_here(NO_FOLD).store.signal[0, 0] == 2.0
 
 
 @pytest.mark.parametrize(("missing", "expected"), [("zero", 0.0), ("nan", np.nan)])
@@ -110,7 +114,7 @@ def test_a_contig_that_a_track_lacks_counts_as_missing(files, rewrite, missing, 
     planned = plan(files, missing=missing)
     meaning = "zero" if missing == "zero" else "no value"
     assert planned.notes == (f"a.bw: lacks 'chrII' and 'chrIII'; counts as {meaning} there (data.missing).",)
-    np.testing.assert_array_equal(planned.read_store_here().contig_signal(1)[0], expected)
+    np.testing.assert_array_equal(planned.read_store_here(NO_FOLD).store.contig_signal(1)[0], expected)
 
 
 def test_a_contig_that_the_reference_lacks_is_left_out_and_reported(files, rewrite):
@@ -124,7 +128,7 @@ def test_short_contigs_are_left_out_on_request(files):
     planned = plan(files, min_contig_bp=640)
     assert list(planned.contigs) == ["chrI", "chrII"]
     assert planned.notes == ("ref.fa: contigs shorter than 640 bp left out: 1.",)
-    assert planned.read_store_here().contigs == ("chrI", "chrII")
+    assert planned.read_store_here(NO_FOLD).store.contigs == ("chrI", "chrII")
     assert "its longest contig has 1003 bp" in faults(files, min_contig_bp=2000)
 
 
@@ -132,7 +136,7 @@ def test_every_bin_that_touches_an_excluded_interval_is_without_value_in_all_tra
     (files.folder / "x.bed").write_text("track\nchrI\t31\t33\nchrI\t1000\t1003\nchrIII\t64\t65\nchrM\t1\t2\n")
     planned = plan(files, exclude="x.bed")
     assert planned.notes == ("x.bed: 1 interval on 'chrM' left out: ref.fa lacks it.",)
-    masked, whole = planned.read_store_here().signal, plan(files).read_store_here().signal
+    masked, whole = planned.read_store_here(NO_FOLD).store.signal, plan(files).read_store_here(NO_FOLD).store.signal
     empty = [0, 1, 31, 32 + 20 + 2]
     assert np.flatnonzero(np.isnan(masked).any(axis=0)).tolist() == empty
     np.testing.assert_array_equal(np.delete(masked, empty, axis=1), np.delete(whole, empty, axis=1))
@@ -144,7 +148,7 @@ def test_every_bin_that_touches_an_excluded_interval_is_without_value_in_all_tra
 def test_contigs_of_another_naming_style_are_found_with_the_fix_that_is_offered(
     files, build_fasta, build_bigwig, theirs, style
 ):
-    expected = plan(files).read_store_here()
+    expected = plan(files).read_store_here(NO_FOLD).store
     if style == "ucsc":
         build_fasta(files.folder / "ref.fa", renamed(files.sequences, lambda contig: contig[3:]))
         (files.folder / "ref.fa.fai").unlink()
@@ -156,7 +160,7 @@ def test_contigs_of_another_naming_style_are_found_with_the_fix_that_is_offered(
         f"a.bw: no contig {wanted!r}; it has {found!r}, {found + 'I'!r} and {found + 'II'!r}. "
         f"Set data.contig_names: {style}."
     )
-    store = plan(files, contig_names=style).read_store_here()
+    store = plan(files, contig_names=style).read_store_here(NO_FOLD).store
     np.testing.assert_array_equal(store.signal, expected.signal)
     assert store.contigs[0] == wanted
 
@@ -239,7 +243,7 @@ def test_a_track_damaged_inside_is_named_when_it_is_decoded(files):
     (files.folder / "a.bw").write_bytes(content)
     planned = plan(files)
     with pytest.raises(DataError, match=r"^a\.bw: chrI:0-1003 can't be read \(.*\): the file is damaged. Copy"):
-        planned.read_store_here()
+        planned.read_store_here(NO_FOLD)
 
 
 def test_a_reference_that_shrank_since_it_was_planned_is_named(files):
@@ -247,13 +251,13 @@ def test_a_reference_that_shrank_since_it_was_planned_is_named(files):
     text = (files.folder / "ref.fa").read_text()
     (files.folder / "ref.fa").write_text(text[:-10])
     with pytest.raises(DataError, match=r"^ref\.fa: (cut short: )?chrIII:0-77 .*Copy it again"):
-        planned.read_store_here()
+        planned.read_store_here(NO_FOLD)
 
 
 def test_a_reference_that_is_no_dna_is_named(files, build_fasta):
     build_fasta(files.folder / "ref.fa", {**files.sequences, "chrII": "E" * 640})
     with pytest.raises(DataError, match=r"^ref\.fa: chrII:0-640: b'E' at base 0 is no letter of a nucleotide"):
-        plan(files).read_store_here()
+        plan(files).read_store_here(NO_FOLD)
 
 
 def test_the_real_demo_data_leaves_out_the_mitochondrion_and_the_rdna(demo):
@@ -264,16 +268,42 @@ def test_the_real_demo_data_leaves_out_the_mitochondrion_and_the_rdna(demo):
         "resolution_bp": 32,
         "missing": "zero",
     }
-    whole = build(SourceSettings, values).plan(demo)
+    whole = build(AnySourceSettings, values).plan(demo)
     assert whole.notes == ("cutsites.bw: 'chrM' left out: sacCer3.fa.gz lacks it.",)
-    store = whole.read_store_here()
+    store = whole.read_store_here(NO_FOLD).store
     with pyBigWig.open(str(demo / "cutsites.bw")) as bigwig:
         total = bigwig.header()["sumData"] - np.nansum(bigwig.values("chrM", 0, 85_779, numpy=True))
     # The last bin of a contig is the mean of fewer bases.
     widths = np.full(store.signal.shape[1], 32.0)
     widths[store.offsets[1:] - 1] = (store.lengths - 1) % 32 + 1
     assert round(float((store.signal[0].astype(np.float64) * widths).sum())) == total
-    masked = build(SourceSettings, {**values, "exclude": "exclude.bed"}).plan(demo).read_store_here()
+    masked = build(AnySourceSettings, {**values, "exclude": "exclude.bed"}).plan(demo).read_store_here(NO_FOLD).store
     first = int(masked.offsets[masked.contigs.index("chrXII")])
     empty = np.flatnonzero(np.isnan(masked.signal[0]))
     np.testing.assert_array_equal(empty, np.arange(first + 451_000 // 32, first + -(-491_500 // 32)))
+
+
+def test_splits_are_resolved_to_places_in_the_store(files):
+    planned = plan(files, resolution_bp=7)
+    names = list(planned.contigs)
+    split = ContigSplitSettings(by="contig", validation=(names[2],), test=(names[0],))
+    assert planned.split_problems(split) == []
+    fold = planned.resolve(split)
+    assert [part.tolist() for part in fold] == [[1], [2], [0]]
+    assert planned.name_split(fold.test) == names[0]
+    length = planned.contigs[names[1]]
+    assert planned.outline(fold.train) == (7, ("a", "b"), (length,))
+    headers, rows = planned.split_table(fold, split)
+    assert headers == ("contigs", "bases", "bins")
+    assert rows["train"] == (names[1], f"{length:,}", f"{-(-length // 7):,}")
+    assert planned.record(fold)["splits"] == {"train": [names[1]], "validation": [names[2]], "test": [names[0]]}
+    assert planned.target == planned.settings.known_target == "signal"
+
+
+def test_the_objectives_bins_are_whole_multiples_of_the_stores(files):
+    settings = plan(files, resolution_bp=32).settings
+    assert settings.objective_bin_bp(None) == 32
+    assert settings.objective_bin_bp(128) == 128
+    assert settings.bin_fault(None) is None
+    assert settings.bin_fault(64) is None
+    assert settings.bin_fault(50) == "found 50; must be a whole multiple of data.resolution_bp (32), e.g. 64."

@@ -1,123 +1,150 @@
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
+from data.plink_builders import MAGIC, write_fileset
 
-from genotune.data import SourceSettings
-from genotune.data.new_spec import choose_splits, sort_inputs, write_spec
+from genotune.data.new_spec import GenotypeFiles, TrackFiles, scalar, sort_inputs, write_spec
 from genotune.errors import DataError
-from genotune.genome.splits import SplitSettings
-from genotune.settings import build
-
-YEAST = {"chrI": 230, "chrII": 813, "chrIII": 317, "chrIV": 1532, "chrV": 577, "chrVI": 270, "chrX": 746, "chrM": 86}
-HUMAN_LIKE = {**{f"chr{n}": 250 - 10 * n for n in range(1, 20)}, "chrX": 150, "chrY": 57, "chrUn_1": 1, "chrM": 1}
+from genotune.spec.yaml_source import parse_yaml
 
 
-def shares(contigs):
-    splits = choose_splits(contigs)
-    return [sum(contigs[name] for name in names) / sum(contigs.values()) for names in splits]
+@pytest.fixture
+def cohort(tmp_path, monkeypatch):
+    """A folder to be in, with two filesets, a table and a BED of intervals."""
+    monkeypatch.chdir(tmp_path)
+    dosage = np.zeros((6, 3), dtype=np.int8)
+    write_fileset(tmp_path, "mice.v2", dosage)
+    write_fileset(tmp_path, "rats", dosage)
+    (tmp_path / "traits.tsv").write_text("IID\theight\n" + "".join(f"I{i}\t{i}.5\n" for i in range(6)))
+    (tmp_path / "peaks.bed").write_text("chr1\t0\t10\n")
+    return tmp_path
 
 
-def test_most_bases_train_and_about_a_third_is_held_out():
-    train, validation, test = shares(HUMAN_LIKE)
-    assert train > 0.6
-    assert 0.08 < validation < 0.16
-    assert 0.15 < test < 0.25
+def sort(*names):
+    return sort_inputs([Path(name) for name in names])
 
 
-def test_odd_contigs_are_not_held_out():
-    held_out = {*choose_splits(HUMAN_LIKE).validation, *choose_splits(HUMAN_LIKE).test}
-    assert not held_out & {"chrX", "chrY", "chrUn_1", "chrM", "chr1"}
+def test_tracks_are_told_apart_by_their_endings():
+    files = sort("x.BED", "b.bigWig", "ref.fna.gz", "a.bw")
+    assert files == TrackFiles((Path("b.bigWig"), Path("a.bw")), Path("ref.fna.gz"), Path("x.BED"))
 
 
-def test_chromosome_ten_of_yeast_is_not_taken_for_a_sex_chromosome():
-    splits = choose_splits(YEAST)
-    assert "chrX" in {*splits.validation, *splits.test}
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["mice.v2.bed"],
+        ["mice.v2.bim"],
+        ["mice.v2.fam"],
+        ["mice.v2"],
+        ["mice.v2.fam", "mice.v2.bed", "mice.v2.bim"],
+        ["./mice.v2", "mice.v2.bed"],
+    ],
+)
+def test_a_fileset_is_known_by_any_of_its_names(cohort, names):
+    assert sort(*names) == GenotypeFiles(Path("mice.v2.bed"), None)
 
 
-def test_three_contigs_make_three_splits():
-    assert choose_splits({"a": 10, "b": 9, "c": 8}) == (("a",), ("c",), ("b",))
+@pytest.mark.parametrize("name", ["t.tsv", "t.CSV", "t.txt", "t.tsv.gz", "t.csv.gz", "t.txt.gz", "t.parquet"])
+def test_a_table_of_each_kind_goes_with_a_fileset(cohort, name):
+    assert sort(name, "rats.bed") == GenotypeFiles(Path("rats.bed"), Path(name))
 
 
-def test_fewer_than_three_contigs_cant_be_split():
-    with pytest.raises(DataError, match="2 contigs are large enough to hold out as a whole, three are wanted"):
-        choose_splits({"chr1": 100, "chr2": 100, "chrM": 10})
+def test_a_bed_that_begins_as_plink_is_genotypes_though_its_fellows_are_missing(cohort):
+    (cohort / "alone.bed").write_bytes(MAGIC)
+    assert sort("alone.bed") == GenotypeFiles(Path("alone.bed"), None)
 
 
-@given(st.dictionaries(st.text("abcdef", min_size=1), st.integers(1, 10_000), min_size=3))
-def test_chosen_splits_are_always_sound(contigs):
-    try:
-        splits = choose_splits(contigs)
-    except DataError:
-        return
-    named = [name for names in splits for name in names]
-    assert sorted(named) == sorted(contigs)
-    assert all(splits)
+def test_a_bed_between_its_fellows_is_genotypes_though_it_begins_otherwise(cohort):
+    (cohort / "rats.bed").write_bytes(b"torn")
+    assert sort("rats.bed") == GenotypeFiles(Path("rats.bed"), None)
 
 
-def test_files_are_told_apart_by_their_endings():
-    paths = [Path(name) for name in ("x.BED", "b.bigWig", "ref.fna.gz", "a.bw")]
-    assert sort_inputs(paths) == ((paths[1], paths[3]), paths[2], paths[0])
+def test_a_bed_of_intervals_goes_with_tracks(cohort):
+    assert sort("a.bw", "ref.fa", "peaks.bed") == TrackFiles((Path("a.bw"),), Path("ref.fa"), Path("peaks.bed"))
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a.bw", "ref.fa", "x.bam"], r"x\.bam: neither a bigWig \(\.bw\), a FASTA"),
-        (["ref.fa"], "No bigWig among the files"),
-        (["a.bw"], "0 FASTA files; name the one"),
-        (["a.bw", "a.fa", "b.fa"], "2 FASTA files; name the one"),
-        (["a.bw", "a.fa", "a.bed", "b.bed"], "2 BED files; name one"),
+        (["a.bw", "ref.fa", "x.bam"], r"^x\.bam: neither a bigWig \(\.bw\), a FASTA .* table of samples \(\.tsv"),
+        (["ref.fa"], "^No bigWig among the files; name at least one"),
+        (["peaks.bed"], "^No bigWig among the files; name at least one"),
+        (["a.bw"], "^0 FASTA files; name the one"),
+        (["a.bw", "a.fa", "b.fa"], "^2 FASTA files; name the one"),
+        (["a.bw", "a.fa", "a.bed", "b.bed"], "^2 BED files; name one"),
+        (
+            ["rats.bed", "mice.v2"],
+            r"^rats\.bed, mice\.v2\.bed: 2 PLINK filesets; name one\. .*--bfile rats --bmerge mice",
+        ),
+        (["rats", "a.tsv", "b.csv"], r"^a\.tsv, b\.csv: 2 tables of samples; name one, with all columns"),
+        (["traits.tsv"], r"^traits\.tsv: a table of samples, but no genotypes\. Name their PLINK fileset too"),
+        (["traits.tsv", "peaks.bed"], r"^peaks\.bed: not the \.bed of a PLINK fileset: it doesn't begin with 6c 1b"),
+        (
+            ["rats.bed", "a.bw", "traits.tsv", "ref.fa", "peaks.bed"],
+            r"tracks on a genome are a\.bw, ref\.fa, peaks\.bed; of samples and their genotypes are rats\.bed, traits",
+        ),
+        (["a.bw", "ref.fa", "traits.tsv"], r"^Files of two sources, .* genotypes are traits\.tsv\. Name only those"),
     ],
 )
-def test_a_set_of_files_that_makes_no_spec_is_refused(names, message):
+def test_a_set_of_files_that_makes_no_spec_is_refused(cohort, names, message):
     with pytest.raises(DataError, match=message):
-        sort_inputs([Path(name) for name in names])
+        sort(*names)
 
 
-def test_the_spec_of_the_demo_data_fits_the_demo_data(demo, tmp_path):
-    out = tmp_path / "my specs" / "first try.yaml"
-    text = write_spec([demo / "cutsites.bw", demo / "sacCer3.fa.gz", demo / "exclude.bed"], out)
-    assert out.read_text() == text
-    spec = yaml.safe_load(text)
-    assert (spec["name"], spec["data"]["resolution_bp"]) == ("first-try", 32)
-    assert list(spec["data"]["tracks"]) == ["cutsites"]
-    assert not Path(spec["data"]["reference"]).is_absolute()
-    plan = build(SourceSettings, spec["data"]).plan(out.parent)
-    assert len(plan.excluded) == 1
-    split = build(SplitSettings, spec["split"])
-    assert split.problems(plan.contigs) == []
-    assert 0.6 < sum(plan.contigs[name] for name in split.resolve(plan.contigs).train) / 12_071_326 < 0.75
-
-
-def test_every_line_that_says_something_new_is_explained(demo, tmp_path):
-    text = write_spec([demo / "cutsites.bw", demo / "sacCer3.fa.gz"], tmp_path / "x.yaml")
-    plain = [line for line in text.splitlines() if "#" not in line]
-    known = r"(name|data|  kind|models|  by|    cutsites|      windows):?"
-    assert [line for line in plain if not re.match(known, line)] == []
-
-
-def test_tracks_of_another_naming_style_get_the_setting_that_mends_it(files, build_bigwig):
-    values = {contig[3:]: signal for contig, signal in files.values["a"].items()}
-    track = build_bigwig(files.folder / "1 a.bw", values)
-    text = write_spec([track, track, files.folder / "ref.fa"], files.folder / "x.yaml")
-    data = yaml.safe_load(text)["data"]
-    assert (data["contig_names"], list(data["tracks"])) == ("ensembl", ["1_a", "1_a_2"])
-    build(SourceSettings, data).plan(files.folder)
-
-
-def test_values_below_zero_are_refused(files, build_bigwig):
-    track = build_bigwig(files.folder / "ratio.bw", {"chrI": np.full(1003, -0.5)})
-    with pytest.raises(DataError, match=r"ratio\.bw: holds values below zero, which a Poisson model can't"):
-        write_spec([track, files.folder / "ref.fa"], files.folder / "x.yaml")
-
-
-def test_faults_name_the_files_as_they_were_typed(files, monkeypatch):
-    monkeypatch.chdir(files.folder)
-    with pytest.raises(DataError, match=r"^none\.fa: no such file"):
-        write_spec([Path("a.bw"), Path("none.fa")], Path("x.yaml"))
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["none.bed"], r"^none\.bed, none\.bim, none\.fam: no such files; a PLINK fileset is three files"),
+        (["none.bed", "traits.tsv"], r"^none\.bed, none\.bim, none\.fam: no such files"),
+        (["rats.bed", "none.tsv"], r"^none\.tsv: no such file"),
+        (["new.pgen", "traits.tsv"], r"^new\.pgen: a fileset of PLINK 2; .* plink2 --pfile new --make-bed"),
+    ],
+)
+def test_a_file_that_cant_be_read_is_named_as_it_was_typed(cohort, names, message):
+    with pytest.raises(DataError, match=message):
+        write_spec([Path(name) for name in names], Path("x.yaml"))
     assert not Path("x.yaml").exists()
+
+
+def test_a_trait_of_tracks_is_refused():
+    with pytest.raises(DataError, match=r"^--trait CD8: a trait belongs to genotypes .* Leave --trait out"):
+        write_spec([Path("a.bw"), Path("ref.fa")], Path("x.yaml"), trait="CD8")
+
+
+def test_the_text_is_written_and_given_back_under_the_name_of_its_file(cohort):
+    out = cohort / "my specs" / "first try.yaml"
+    text = write_spec([Path("rats.bed"), Path("traits.tsv")], out)
+    assert out.read_text() == text
+    lines = text.splitlines()
+    assert lines[0].endswith(". Written by `genotune new`; change what you like.")
+    assert lines[1] == "# What it would do:  genotune check 'first try.yaml'"
+    spec = yaml.safe_load(text)
+    assert (spec["name"], spec["tracking"]) == ("first-try", {"experiment": "first-try"})
+    assert spec["data"]["genotypes"] == "../rats.bed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CD8",
+        "blood pressure",
+        "no",
+        "1e5",
+        "007",
+        "1_000",
+        "-9",
+        "a: b",
+        "a #b",
+        "Größe",
+        '"',
+        "[x]",
+        "a\nb",
+        " a",
+        "~",
+    ],
+)
+def test_a_name_comes_back_from_yaml_as_it_was(text):
+    assert parse_yaml(f"key: [{scalar(text)}]").values == {"key": [text]}
+    assert yaml.safe_load(f"key: [{scalar(text)}]") == {"key": [text]}

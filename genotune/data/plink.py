@@ -1,0 +1,328 @@
+"""The source `plink`: a fileset of genotypes, and a trait of its samples."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
+
+import numpy as np
+from pydantic import BeforeValidator, Field
+
+from genotune.columns import COVARIATE, DOSAGE, PHENOTYPE, VARIANT, TargetKind
+from genotune.data.cells import DEFAULT_MISSING
+from genotune.data.files import FileFacts, InputFile, fingerprint
+from genotune.data.plink_files import BimTable, Fileset
+from genotune.data.plink_samples import SampleFacts
+from genotune.data.source import Progress, SourcePlan, SourceSettings, SplitTable, StoreRead
+from genotune.data.variant_selection import FilterSettings, select_variants
+from genotune.data.variant_statistics import Statistics, join_statistics, trait_basis
+from genotune.errors import Problem
+from genotune.genome.splits import Fold, SampleSplitSettings, SplitSettings
+from genotune.store import NO_POSITION, DosageArray, GenotypeOutline, GenotypeStore, IntArray, TextArray, Variants
+
+if TYPE_CHECKING:
+    from genotune.data.plink_datasource import BlockReader
+
+TraitKind = Literal["quantitative", "binary", "multiclass", "count"]
+
+_CLASSED: Final = ("binary", "multiclass")
+
+
+def _mark(found: object) -> object:
+    """A mark as it stands in a table: YAML reads -9 as a number."""
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return str(found) if is_number else found
+
+
+Mark = Annotated[str, BeforeValidator(_mark)]
+
+
+class PlinkSettings(SourceSettings):
+    """Genotypes and a trait.
+
+    Attributes:
+        genotypes: the .bed of a fileset, relative to the spec's folder; its .bim and .fam lie beside it.
+        phenotypes: a table of samples (.tsv, .csv, .txt, .parquet); null: column 6 of the .fam.
+        trait: the column to predict; not needed with a .fam.
+        trait_kind: null: told from the values.
+        covariates: columns of the table that are known of a sample beside its genotype.
+        missing: what marks a missing value in the table.
+        match_by: how samples are found in the table; null: by FID and IID where it has both, else by IID.
+        filters: what a variant must have.
+        keep_variants: so many at most, the most associated with the trait; null: all that pass the filters.
+    """
+
+    yields: ClassVar[frozenset[str]] = frozenset({VARIANT, DOSAGE, PHENOTYPE, COVARIATE})
+    splits_of: ClassVar[Literal["contigs", "samples"]] = "samples"
+
+    kind: Literal["plink"]
+    genotypes: Annotated[str, Field(min_length=1)]
+    phenotypes: Annotated[str, Field(min_length=1)] | None = None
+    trait: Annotated[str, Field(min_length=1)] | None = None
+    trait_kind: TraitKind | None = None
+    covariates: tuple[str, ...] = ()
+    missing: tuple[Mark, ...] = DEFAULT_MISSING
+    match_by: Literal["iid", "fid_iid"] | None = None
+    filters: FilterSettings = FilterSettings()
+    keep_variants: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def known_target(self) -> TargetKind | None:
+        """As the spec says."""
+        return self.trait_kind
+
+    def objective_bin_bp(self, asked: int | None) -> int | None:
+        """None: samples have no bins."""
+        del asked
+        return None
+
+    def bin_fault(self, asked: int | None) -> str | None:
+        """See `SourceSettings.bin_fault`."""
+        return None if asked is None else f"found {asked}; samples are scored one by one, not in bins. Remove it."
+
+    def plan(self, folder: Path) -> "PlinkPlan":
+        """What is known from the tables of samples and variants and the size of the .bed."""
+        from genotune.data.plink_planning import make_plan
+
+        return make_plan(self, folder)
+
+
+@dataclass(frozen=True, eq=False)
+class PlinkPlan(SourcePlan):
+    """What will be read.
+
+    Attributes:
+        settings: of the source.
+        fileset: the three files.
+        files: each input file, by its role.
+        variants: all of the fileset.
+        n_fileset_samples: of the fileset, those that are left out too.
+        samples: those that have the trait and all covariates, in the order of the .fam.
+        notes: what a person should know though nothing is wrong.
+    """
+
+    settings: PlinkSettings
+    fileset: Fileset
+    files: Mapping[str, InputFile]
+    variants: BimTable
+    n_fileset_samples: int
+    samples: SampleFacts
+    notes: tuple[str, ...]
+
+    @property
+    def n_variants(self) -> int:
+        """That are kept, at most."""
+        n = len(self.variants.ids)
+        return n if self.settings.keep_variants is None else min(n, self.settings.keep_variants)
+
+    @property
+    def target(self) -> TargetKind:
+        """The kind of the trait."""
+        return self.samples.kind
+
+    @property
+    def store_nbytes(self) -> int:
+        """Bytes that the store will take, at most."""
+        n_samples = len(self.samples.rows)
+        per_variant: int = sum(array.dtype.itemsize for array in self.variants) + 4
+        per_sample: int = 8 + 4 * self.samples.covariates.shape[1] + 2 * self.samples.ids.dtype.itemsize
+        return self.n_variants * (n_samples + per_variant) + n_samples * per_sample
+
+    @property
+    def smaller(self) -> Problem:
+        """See `SourcePlan.smaller`."""
+        return Problem(("keep_variants",), f"A keep_variants of {max(1, self.n_variants // 4)} needs less.")
+
+    def fingerprints(self) -> list[FileFacts]:
+        """Size and checksum of each input file; reads them whole."""
+        return [fingerprint(role, file) for role, file in self.files.items()]
+
+    def split_problems(self, split: SplitSettings) -> list[Problem]:
+        """See `SourcePlan.split_problems`; the trait must vary in each split, and each must hold all of its classes."""
+        assert isinstance(split, SampleSplitSettings)
+        return split.problems(self.samples.table) or list(self._unscorable(split))
+
+    def resolve(self, split: SplitSettings) -> Fold:
+        """See `SourcePlan.resolve`."""
+        assert isinstance(split, SampleSplitSettings)
+        return split.resolve(self.samples.table)
+
+    def split_notes(self, split: SplitSettings) -> tuple[str, ...]:
+        """See `SourcePlan.split_notes`."""
+        assert isinstance(split, SampleSplitSettings)
+        return split.notes(self.samples.table)
+
+    def outline(self, members: IntArray) -> GenotypeOutline:
+        """See `SourcePlan.outline`."""
+        return GenotypeOutline(
+            n_samples=len(members),
+            n_variants=self.n_variants,
+            kind=self.samples.kind,
+            n_classes=len(self.samples.classes),
+            n_covariates=self.samples.covariates.shape[1],
+        )
+
+    def name_split(self, members: IntArray) -> str:
+        """How many samples."""
+        return f"{len(members):,} samples"
+
+    def split_table(self, fold: Fold, split: SplitSettings) -> SplitTable:
+        """Groups and samples of each split, and what the trait looks like in it."""
+        assert isinstance(split, SampleSplitSettings)
+        groups = split.groups(self.samples.table)
+        rows = {}
+        for name, members in fold._asdict().items():
+            known = groups[members][groups[members] >= 0]
+            rows[name] = (self._trait_words(members), f"{len(np.unique(known)):,}", f"{len(members):,}")
+        return SplitTable((self.samples.trait, "groups", "samples"), rows)
+
+    def record(self, fold: Fold) -> Mapping[str, Any]:
+        """See `SourcePlan.record`; of the samples' IDs only a checksum, since the record may be seen by many."""
+        return {
+            "kind": self.settings.kind,
+            "trait": self.samples.trait,
+            "trait_kind": self.samples.kind,
+            "classes": list(self.samples.classes),
+            "covariates": list(self.samples.covariate_names),
+            "n_samples": len(self.samples.rows),
+            "n_variants": len(self.variants.ids),
+            "splits": {
+                name: {"n_samples": len(members), "ids_sha256": _checksum(self.samples.ids[members])}
+                for name, members in fold._asdict().items()
+            },
+        }
+
+    def read_store(self, fold: Fold, progress: Progress | None = None) -> StoreRead:
+        """Decode the .bed twice as a Ray Dataset: for statistics, and what they select. Ray must have been started.
+
+        Args:
+            fold: filters and ranks are learned from its training samples.
+            progress: called with the variants that were decoded, and those of both passes.
+
+        Raises:
+            DataError: the file is damaged, or no variant passes the filters.
+        """
+        from genotune.data.plink_datasource import VariantDatasource
+        from genotune.data.ray_reading import read_tables
+
+        n_done = 0
+
+        def tables(reader: "BlockReader", variants: IntArray) -> Iterator[Any]:
+            nonlocal n_done
+            # How many pass the filters is known from the second pass on.
+            n_in_all = len(variants) + (n_done or self.n_variants)
+            source = VariantDatasource(reader, variants)
+            for table in read_tables(source, n_blocks=source.n_tasks):
+                yield table
+                n_done += table.num_rows
+                if progress is not None:
+                    progress(n_done, n_in_all)
+
+        return self._read(fold, tables)
+
+    def read_store_here(self, fold: Fold) -> StoreRead:
+        """The same store, decoded in this process without Ray.
+
+        Raises:
+            DataError: as `read_store`.
+        """
+
+        def tables(reader: "BlockReader", variants: IntArray) -> Iterator[Any]:
+            return (reader.table(block) for block in reader.blocks(variants))
+
+        return self._read(fold, tables)
+
+    def _read(self, fold: Fold, tables: Any) -> StoreRead:
+        from genotune.data.plink_datasource import DosageReader, StatisticsReader, rows_of
+
+        everything = np.arange(len(self.variants.ids), dtype=np.int64)
+        where = (self.fileset.bed, self.n_fileset_samples, len(everything))
+        facts = self.samples
+        basis = trait_basis(facts.values[fold.train], facts.covariates[fold.train], kind=facts.kind)
+        reader = StatisticsReader(*where, facts.rows[fold.train], basis)
+        statistics = _in_order(list(tables(reader, everything)))
+        selection = select_variants(
+            statistics,
+            filters=self.settings.filters,
+            keep=self.settings.keep_variants,
+            n_samples=len(fold.train),
+            trait=facts.trait,
+        )
+        kept = selection.variants
+        dosage: DosageArray = np.empty((len(facts.rows), len(kept)), dtype=np.int8)
+        rank = np.empty(len(everything), dtype=np.int64)
+        rank[kept] = np.arange(len(kept))
+        for table in tables(DosageReader(*where, facts.rows), np.sort(kept)):
+            for variants, block in rows_of(table):
+                dosage[:, rank[variants]] = block.T
+        return StoreRead(self._store(dosage, kept, statistics=statistics), selection.notes)
+
+    def _store(self, dosage: DosageArray, kept: IntArray, *, statistics: Statistics) -> GenotypeStore:
+        facts, all_variants = self.samples, self.variants
+        return GenotypeStore(
+            dosage=dosage,
+            phenotype=facts.values,
+            covariates=facts.covariates,
+            samples=facts.ids,
+            variants=Variants(
+                ids=all_variants.ids[kept],
+                contigs=all_variants.contigs[kept],
+                starts=all_variants.starts[kept],
+                counted=all_variants.counted[kept],
+                other=all_variants.other[kept],
+                frequency=statistics.frequency[kept].astype(np.float32),
+            ),
+            trait=facts.trait,
+            kind=facts.kind,
+            classes=facts.classes,
+            covariate_names=facts.covariate_names,
+        )
+
+    def _unscorable(self, split: SampleSplitSettings) -> Iterator[Problem]:
+        """Splits without a sample of some class, or in which the trait does not vary: metrics are not defined there."""
+        for name, members in split.resolve(self.samples.table)._asdict().items():
+            values = self.samples.values[members]
+            if self.samples.kind not in _CLASSED:
+                if values.min() == values.max():
+                    yield Problem(
+                        (name,) if name != "train" else (),
+                        f"{self.samples.trait} is {values[0]:g} in each of the {len(members):,} samples of {name}, "
+                        "which tells nothing. Give it more, or try another seed.",
+                    )
+                continue
+            found = {int(value) for value in values}
+            lacking = [label for index, label in enumerate(self.samples.classes) if index not in found]
+            if lacking:
+                yield Problem(
+                    (name,) if name != "train" else (),
+                    f"{name} holds no sample with {self.samples.trait} {' or '.join(lacking)}: its "
+                    f"{len(members):,} samples can't tell the classes apart. Give it more, or try another seed.",
+                )
+
+    def _trait_words(self, members: IntArray) -> str:
+        values = self.samples.values[members]
+        if self.samples.kind in _CLASSED:
+            counts = np.bincount(values.astype(np.int64), minlength=len(self.samples.classes))
+            return ", ".join(f"{label}: {count:,}" for label, count in zip(self.samples.classes, counts, strict=True))
+        return f"{values.mean():.3g} ± {values.std():.3g}"
+
+
+def _checksum(ids: TextArray) -> str:
+    """Of samples in any order: of their sorted lines 'FID tab IID'."""
+    lines = sorted(f"{fid}\t{iid}" for fid, iid in ids.tolist())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def n_without_place(variants: BimTable) -> int:
+    """Variants that lie nowhere on the genome, as far as the fileset says."""
+    return int(np.count_nonzero(variants.starts == NO_POSITION))
+
+
+def _in_order(tables: list[Any]) -> Statistics:
+    """Statistics of all variants, whatever the order in which the tables came."""
+    parts = [
+        Statistics(*(table[name].to_numpy() for name in Statistics._fields))
+        for table in sorted(tables, key=lambda table: table[VARIANT][0].as_py())
+    ]
+    return join_statistics(parts)

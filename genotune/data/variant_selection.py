@@ -1,0 +1,89 @@
+"""Which variants a store keeps, and in which order: filters, then the most associated ones first."""
+
+from typing import Annotated, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from genotune.data.variant_statistics import Statistics, hardy_weinberg_p
+from genotune.errors import DataError
+from genotune.settings import Settings
+from genotune.store import IntArray
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class FilterSettings(Settings):
+    """What a variant must have, on training samples alone.
+
+    Attributes:
+        min_maf: frequency of the rarer allele.
+        min_call_rate: share of samples whose genotype is known.
+        min_hwe_p: p-value of the exact test of Hardy-Weinberg proportions; 0: not tested.
+    """
+
+    min_maf: Annotated[float, Field(ge=0, le=0.5)] = 0.01
+    min_call_rate: Share = 0.95
+    min_hwe_p: Share = 0
+
+
+class Selection(NamedTuple):
+    """Variants that are kept.
+
+    Attributes:
+        variants: (variant,) indices in the fileset, the most associated first; of equal ones the earlier first.
+        notes: how many each filter took, for a person.
+    """
+
+    variants: IntArray
+    notes: tuple[str, ...]
+
+
+def select_variants(
+    statistics: Statistics, *, filters: FilterSettings, keep: int | None, n_samples: int, trait: str
+) -> Selection:
+    """Filter and rank the variants of a fileset.
+
+    A variant that does not vary among the training samples is left out whatever the filters say.
+
+    Args:
+        statistics: of all variants, on training samples.
+        filters: of the spec.
+        keep: how many at most; None: all that pass.
+        n_samples: training samples.
+        trait: its name, for the notes.
+
+    Raises:
+        DataError: none is left.
+    """
+    # From the rarer allele's own count: 1 - 0.9 is less than 0.1 in floating point, and 0.55 * 100 more than 55.
+    copies, n_called = 2 * statistics.n_two + statistics.n_one, statistics.n_called
+    maf = np.minimum(copies, 2 * n_called - copies) / np.maximum(2 * n_called, 1)
+    varies = ~np.isnan(statistics.association) & (maf > 0)
+    tests = {
+        "without variation": ~varies,
+        f"with a call rate below {filters.min_call_rate:g}": n_called / n_samples < filters.min_call_rate,
+        f"with a minor allele frequency below {filters.min_maf:g}": maf < filters.min_maf,
+    }
+    if filters.min_hwe_p > 0:
+        tests[f"with a Hardy-Weinberg p-value below {filters.min_hwe_p:g}"] = (
+            hardy_weinberg_p(statistics) < filters.min_hwe_p
+        )
+    passing, reasons = np.ones(len(maf), dtype=np.bool_), []
+    for reason, fails in tests.items():
+        n_new = int(np.count_nonzero(passing & fails))
+        passing &= ~fails
+        if n_new:
+            reasons.append(f"{n_new:,} {reason}")
+    left = np.flatnonzero(passing)
+    out = f" ({'; '.join(reasons)})" if reasons else ""
+    if not len(left):
+        message = f"none of the {len(maf):,} variants passes the filters in {n_samples:,} training samples{out}."
+        raise DataError(f"{message} Loosen data.filters.")
+    ranked = left[np.argsort(-statistics.association[left], kind="stable")][:keep]
+    if len(ranked) < len(left):
+        kept = f"the {len(ranked):,} most associated with {trait} are kept"
+    else:
+        kept = "all of them are kept, the most associated first"
+    note = f"{len(left):,} of {len(maf):,} variants pass the filters in {n_samples:,} training samples{out}; {kept}."
+    return Selection(ranked.astype(np.int64), (note,))

@@ -1,0 +1,168 @@
+"""What blocks of variants say of themselves on training samples: genotype counts and association. numpy only.
+
+Axes: s sample, v variant, q dimension of a basis.
+"""
+
+import functools
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from genotune.columns import TargetKind
+from genotune.store import MISSING_DOSAGE, DosageArray, FloatArray, IntArray, Values
+
+_NO_VARIANCE: Final = 1e-6
+"""Below this share of its own variance, a variant that is regressed on the covariates has nothing left."""
+
+_CONSTANT: Final = 1e-13
+"""A column whose distance from its mean is this small beside its length is constant but for rounding."""
+
+_DEPENDENT: Final = 1e-6
+"""A direction this short beside standardized columns is rounding: covariates have seven digits."""
+
+_STEP: Final = 2.0**-40
+"""Bases are whole multiples of it, so that sums of dosages times a basis are exact in float64, whatever their order:
+variants with the same genotypes get the same association wherever they stand and however blocks are cut."""
+
+
+class Statistics(NamedTuple):
+    """Of variants, on training samples.
+
+    Attributes:
+        n_two: (v,) samples with two copies of the counted allele.
+        n_one: (v,) with one copy.
+        n_none: (v,) with none.
+        association: (v,) share of the trait's variance that the dosage explains beside the covariates, from 0 to 1;
+            NaN where the dosage doesn't vary.
+    """
+
+    n_two: IntArray
+    n_one: IntArray
+    n_none: IntArray
+    association: Values
+
+    @property
+    def n_called(self) -> IntArray:
+        """(v,) samples whose genotype is known."""
+        return self.n_two + self.n_one + self.n_none
+
+    @property
+    def frequency(self) -> Values:
+        """(v,) of the counted allele; NaN where no genotype is known."""
+        copies, called = 2 * self.n_two + self.n_one, self.n_called
+        frequency: Values = np.divide(copies, 2 * called, out=np.full(len(copies), np.nan), where=called > 0)
+        return frequency
+
+
+class TraitBasis(NamedTuple):
+    """What dosages are held against, as orthonormal columns over the training samples.
+
+    Attributes:
+        trait: (s, q) what is left of the trait beside the covariates: one column, of C classes C - 1.
+        covariates: (s, q) the intercept and the covariates.
+    """
+
+    trait: Values
+    covariates: Values
+
+
+def trait_basis(trait: Values, covariates: FloatArray, *, kind: TargetKind) -> TraitBasis:
+    """The basis of a trait and its covariates.
+
+    Args:
+        trait: (s,) values, of classes their indices.
+        covariates: (s, covariate).
+        kind: of the trait.
+    """
+    columns = trait[:, None] if kind != "multiclass" else (trait[:, None] == np.unique(trait)[1:]).astype(np.float64)
+    fixed = _orthonormal(np.column_stack([np.full(len(trait), len(trait) ** -0.5), _standardized(covariates)]))
+    wanted = _standardized(columns)
+    left = _orthonormal(wanted - fixed @ (fixed.T @ wanted))
+    return TraitBasis(_in_steps(left), _in_steps(fixed))
+
+
+def block_statistics(dosage: DosageArray, basis: TraitBasis) -> Statistics:
+    """Statistics of a block of variants; a missing dosage counts as the mean in the association.
+
+    The association is the squared partial correlation of dosage and trait; of classes, the share of the dosage's
+    variance between them, the covariates' part being taken out of both.
+
+    Source: Price et al. 2006 (EIGENSTRAT), Methods, association after adjustment of genotype and phenotype.
+
+    Args:
+        dosage: (s, v) of the training samples.
+        basis: of the same samples.
+    """
+    n_two, n_one, n_none = (np.count_nonzero(dosage == copies, axis=0).astype(np.int64) for copies in (2, 1, 0))
+    called = n_two + n_one + n_none
+    copies = (2 * n_two + n_one).astype(np.float64)
+    mean = np.divide(copies, called, out=np.zeros(len(called)), where=called > 0)
+    is_known = dosage != MISSING_DOSAGE
+    known, counted = is_known.astype(np.float64), np.where(is_known, dosage, 0).astype(np.float64)
+    along_trait, along_covariates = (
+        _sum_of_squares(columns.T @ counted - (columns.T @ known) * mean) for columns in basis
+    )
+    total = 4 * n_two + n_one - copies * mean
+    left = total - along_covariates
+    varies = left > _NO_VARIANCE * np.maximum(total, 1)
+    association = np.divide(along_trait, left, out=np.full(len(left), np.nan), where=varies)
+    return Statistics(n_two, n_one, n_none, np.minimum(association, 1))
+
+
+def join_statistics(parts: list[Statistics]) -> Statistics:
+    """Of blocks in a row."""
+    return Statistics(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def hardy_weinberg_p(statistics: Statistics) -> Values:
+    """(v,) p-value of the exact test of Hardy-Weinberg proportions; 1 where no genotype is known.
+
+    Source: Wigginton et al. 2005, equations 1 and 2: the probabilities of all numbers of heterozygotes that are
+    possible for these allele counts, those summed that are not above that of the number which was seen.
+    """
+    from math import lgamma
+
+    n_most = int(statistics.n_called.max(initial=0))
+    log_factorial = np.array([lgamma(n + 1) for n in range(n_most + 1)])
+    p = np.ones(len(statistics.n_two))
+    genotypes = zip(statistics.n_two.tolist(), statistics.n_one.tolist(), statistics.n_none.tolist(), strict=True)
+    for index, (n_two, n_one, n_none) in enumerate(genotypes):
+        rare = min(2 * n_two + n_one, 2 * n_none + n_one)
+        n = n_two + n_one + n_none
+        hets = np.arange(rare % 2, rare + 1, 2)
+        rare_homozygotes = (rare - hets) // 2
+        logs = (
+            hets * np.log(2)
+            - log_factorial[hets]
+            - log_factorial[rare_homozygotes]
+            - log_factorial[n - hets - rare_homozygotes]
+        )
+        weights = np.exp(logs - logs.max())
+        seen = weights[(n_one - rare % 2) // 2]
+        p[index] = min(1.0, weights[weights <= seen * (1 + 1e-7)].sum() / weights.sum())
+    return p
+
+
+def _standardized(columns: FloatArray | Values) -> Values:
+    """(s, q) columns with mean 0 and length 1; those that are constant are left out."""
+    exact = columns.astype(np.float64)
+    centred = exact - exact.mean(axis=0)
+    length = np.linalg.norm(centred, axis=0)
+    varies = length > _CONSTANT * np.linalg.norm(exact, axis=0)
+    return np.asarray(centred[:, varies] / length[varies])
+
+
+def _orthonormal(columns: Values) -> Values:
+    """(s, q) an orthonormal basis of what columns of length 1, or parts of such, span."""
+    left, singular, _ = np.linalg.svd(columns, full_matrices=False)
+    return np.asarray(left[:, singular > _DEPENDENT])
+
+
+def _in_steps(basis: Values) -> Values:
+    """See `_STEP`."""
+    return np.asarray(np.round(basis / _STEP) * _STEP)
+
+
+def _sum_of_squares(rows: Values) -> Values:
+    """(v,) over the rows of (q, v), row after row: numpy's own sum takes them in another order where v is 1."""
+    return functools.reduce(np.add, rows**2, np.zeros(rows.shape[1]))

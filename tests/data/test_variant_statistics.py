@@ -1,0 +1,294 @@
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genotune.data.variant_statistics import (
+    Statistics,
+    block_statistics,
+    hardy_weinberg_p,
+    join_statistics,
+    trait_basis,
+)
+
+N = 60
+
+
+def no_covariates(n):
+    return np.empty((n, 0), dtype=np.float32)
+
+
+def draw_dosage(rng, n_samples, n_variants, *, missing=0.1):
+    dosage = rng.binomial(2, rng.uniform(0.1, 0.9, n_variants), (n_samples, n_variants)).astype(np.int8)
+    dosage[rng.random(dosage.shape) < missing] = -1
+    return dosage
+
+
+def draw_trait(rng, kind, n):
+    if kind == "binary":
+        return (rng.random(n) < 0.4).astype(np.float64)
+    if kind == "multiclass":
+        return rng.permutation(np.arange(n) % 4).astype(np.float64)
+    return rng.poisson(3, n).astype(np.float64) if kind == "count" else rng.normal(170, 5, n)
+
+
+def residuals(columns, design):
+    """What least squares leaves of the columns."""
+    return columns - design @ np.linalg.lstsq(design, columns, rcond=None)[0]
+
+
+def association_by_least_squares(dosage, trait, covariates, *, kind):
+    """Share of the dosage's variance that the trait explains, the covariates taken out of both, variant by variant.
+
+    For one column this is the squared partial correlation, which is the same whichever of both is explained.
+    """
+    beside = np.column_stack([np.ones(len(trait)), covariates.astype(np.float64)])
+    columns = trait[:, None] if kind != "multiclass" else np.eye(int(trait.max()) + 1)[trait.astype(int)]
+    found = []
+    for variant in dosage.T.astype(np.float64):
+        called = variant >= 0
+        filled = np.where(called, variant, variant[called].mean())
+        left = residuals(filled, beside)
+        unexplained = residuals(left, residuals(columns, beside))
+        found.append(1 - (unexplained @ unexplained) / (left @ left))
+    return np.array(found)
+
+
+def hardy_weinberg_by_enumeration(n_two, n_one, n_none):
+    """The exact p-value in fractions: each number of heterozygotes that these allele counts allow."""
+    n, copies = n_two + n_one + n_none, 2 * n_two + n_one
+    chances = {}
+    for hets in range(copies % 2, min(copies, 2 * n - copies) + 1, 2):
+        twos = (copies - hets) // 2
+        ways = math.comb(n, hets) * math.comb(n - hets, twos) * 2**hets
+        chances[hets] = Fraction(ways, math.comb(2 * n, copies))
+    assert sum(chances.values()) == 1
+    return float(sum(chance for chance in chances.values() if chance <= chances[n_one]))
+
+
+def counted(*genotypes):
+    """Statistics of variants with these numbers of samples with two, one and no copies."""
+    n_two, n_one, n_none = np.array(genotypes, dtype=np.int64).T
+    return Statistics(n_two, n_one, n_none, np.full(len(genotypes), 0.5))
+
+
+def test_genotypes_are_counted_and_missing_ones_are_not():
+    dosage = np.array([[2, 0, -1], [1, 0, -1], [-1, 1, -1], [2, 0, -1]], dtype=np.int8)
+    found = block_statistics(dosage, trait_basis(np.arange(4.0), no_covariates(4), kind="quantitative"))
+    assert found.n_two.tolist() == [2, 0, 0]
+    assert found.n_one.tolist() == [1, 1, 0]
+    assert found.n_none.tolist() == [0, 3, 0]
+    assert found.n_called.tolist() == [3, 4, 0]
+    np.testing.assert_array_equal(found.frequency, [5 / 6, 1 / 8, np.nan])
+
+
+def test_association_is_the_squared_correlation_by_hand():
+    trait = np.array([1.0, 2.0, 4.0, 5.0])
+    dosage = np.array([[0, 2, 0], [0, 2, 2], [1, 1, 2], [1, 1, 0]], dtype=np.int8)
+    found = block_statistics(dosage, trait_basis(trait, no_covariates(4), kind="quantitative"))
+    # Sums of squares: trait 10, dosages 1, 1 and 4; sums of products 3, -3 and 0.
+    np.testing.assert_allclose(found.association, [0.9, 0.9, 0.0], atol=1e-12)
+
+
+def test_a_missing_dosage_counts_as_the_mean():
+    trait = np.array([0.0, 1.0, 2.0, 3.0, 9.0])
+    dosage = np.array([[0], [1], [1], [2], [-1]], dtype=np.int8)
+    found = block_statistics(dosage, trait_basis(trait, no_covariates(5), kind="quantitative"))
+    # The fifth sample adds nothing to the sum of products (3) and of squares (2), but 36 to the trait's (50).
+    np.testing.assert_allclose(found.association, [9 / (2 * 50)], rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_covariates", [0, 1, 5])
+@pytest.mark.parametrize("kind", ["quantitative", "binary", "count", "multiclass"])
+def test_association_equals_least_squares(kind, n_covariates):
+    rng = np.random.default_rng(n_covariates)
+    dosage, trait = draw_dosage(rng, N, 30), draw_trait(rng, kind, N)
+    covariates = (rng.normal(size=(N, n_covariates)) + dosage[:, :1]).astype(np.float32)
+    found = block_statistics(dosage, trait_basis(trait, covariates, kind=kind)).association
+    expected = association_by_least_squares(dosage, trait, covariates, kind=kind)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+    assert expected.max() > 0.05
+
+
+@pytest.mark.parametrize(("origin", "unit"), [(0, 1e10), (0, 1e-12), (2000, 1), (1e6, 1), (1.7e9, 1e5), (-300, 0.01)])
+def test_neither_origin_nor_unit_of_a_covariate_matters(origin, unit):
+    rng = np.random.default_rng(0)
+    dosage, trait = draw_dosage(rng, N, 5), draw_trait(rng, "quantitative", N)
+    trait += 10 * dosage[:, 0]
+    own = (rng.normal(size=(N, 2)) + 2 * dosage[:, :1]) * [unit, 1] + [origin, 0]
+    covariates = own.astype(np.float32)  # what is rounded here is rounded for the oracle too
+    exact = covariates.astype(np.float64)
+    standardized = (exact - exact.mean(axis=0)) / exact.std(axis=0)
+    found = block_statistics(dosage, trait_basis(trait, covariates, kind="quantitative")).association
+    expected = association_by_least_squares(dosage, trait, standardized, kind="quantitative")
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("origin", "unit"), [(1e9, 1), (-5, 1e-6), (0, 1e12)])
+def test_neither_origin_nor_unit_of_the_trait_matters(origin, unit):
+    rng = np.random.default_rng(0)
+    dosage, trait = draw_dosage(rng, N, 5), rng.normal(size=N)
+    covariates = rng.normal(size=(N, 1)).astype(np.float32)
+    plain, moved = (
+        block_statistics(dosage, trait_basis(values, covariates, kind="quantitative")).association
+        for values in (trait, trait * unit + origin)
+    )
+    np.testing.assert_allclose(moved, plain, rtol=1e-5)
+
+
+def test_covariates_that_say_the_same_twice_or_nothing_change_nothing():
+    rng = np.random.default_rng(0)
+    dosage, trait = draw_dosage(rng, N, 5), draw_trait(rng, "quantitative", N)
+    one = rng.normal(size=(N, 1)).astype(np.float32)
+    more = np.column_stack([one, 4 * one, np.full(N, 0.1)]).astype(np.float32)
+    plain, redundant = (trait_basis(trait, covariates, kind="quantitative") for covariates in (one, more))
+    assert redundant.covariates.shape == plain.covariates.shape == (N, 2)
+    np.testing.assert_allclose(
+        block_statistics(dosage, redundant).association, block_statistics(dosage, plain).association, rtol=1e-6
+    )
+
+
+def test_a_variant_that_does_not_vary_has_no_association():
+    rng = np.random.default_rng(0)
+    dosage = np.tile(np.array([0, 1, 2, -1, 1], dtype=np.int8), (N, 1))
+    dosage[::7, 4] = -1
+    dosage[0, 2] = -1
+    covariates = rng.normal(size=(N, 2)).astype(np.float32)
+    found = block_statistics(dosage, trait_basis(rng.normal(size=N), covariates, kind="quantitative"))
+    assert np.isnan(found.association).all()
+    np.testing.assert_array_equal(found.frequency, [0, 0.5, 1, np.nan, 0.5])
+
+
+def test_a_variant_that_the_covariates_know_wholly_has_no_association():
+    rng = np.random.default_rng(0)
+    dosage = draw_dosage(rng, N, 2, missing=0)
+    covariates = (3 * dosage[:, :1] + 0.1).astype(np.float32)
+    found = block_statistics(dosage, trait_basis(rng.normal(size=N), covariates, kind="quantitative"))
+    assert np.isnan(found.association).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e9 / 3])
+def test_a_trait_that_does_not_vary_is_associated_with_nothing(value):
+    rng = np.random.default_rng(0)
+    basis = trait_basis(np.full(N, value), rng.normal(size=(N, 1)).astype(np.float32), kind="quantitative")
+    assert basis.trait.shape == (N, 0)
+    np.testing.assert_array_equal(block_statistics(draw_dosage(rng, N, 3), basis).association, np.zeros(3))
+
+
+def test_a_trait_that_is_a_covariate_is_associated_with_nothing():
+    rng = np.random.default_rng(0)
+    covariates = rng.normal(size=(N, 1)).astype(np.float32)
+    basis = trait_basis(2.5 * covariates[:, 0].astype(np.float64) + 7, covariates, kind="quantitative")
+    np.testing.assert_array_equal(block_statistics(draw_dosage(rng, N, 3), basis).association, np.zeros(3))
+
+
+def test_which_allele_is_counted_does_not_matter():
+    rng = np.random.default_rng(0)
+    dosage = draw_dosage(rng, N, 20)
+    other = np.where(dosage < 0, -1, 2 - dosage).astype(np.int8)
+    basis = trait_basis(rng.normal(size=N), rng.normal(size=(N, 2)).astype(np.float32), kind="quantitative")
+    one, two = block_statistics(dosage, basis), block_statistics(other, basis)
+    np.testing.assert_allclose(one.association, two.association, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(one.frequency, 1 - two.frequency, rtol=1e-12)
+    np.testing.assert_array_equal(hardy_weinberg_p(one), hardy_weinberg_p(two))
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n_samples=st.integers(3, 400), n_covariates=st.integers(0, 12))
+def test_equal_genotypes_have_the_very_same_association_however_blocks_are_cut(seed, n_samples, n_covariates):
+    """Ranks rest on it: BLAS sums a column in an order that depends on where in the block it stands."""
+    rng = np.random.default_rng(seed)
+    variants = np.repeat(draw_dosage(rng, n_samples, 3), 17, axis=1)[:, rng.permutation(51)]
+    covariates = rng.normal(size=(n_samples, n_covariates)).astype(np.float32)
+    basis = trait_basis(rng.normal(size=n_samples), covariates, kind="quantitative")
+    whole = block_statistics(variants, basis)
+    edges = [0, 1, 2, 9, 33, 51]
+    blocks = [variants[:, first:last] for first, last in itertools.pairwise(edges)]
+    parts = join_statistics([block_statistics(block, basis) for block in blocks])
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(np.unique(whole.association)) <= len(np.unique(variants.T, axis=0)) <= 3
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_samples=st.integers(4, 50),
+    n_covariates=st.integers(0, 4),
+    kind=st.sampled_from(["quantitative", "binary", "count", "multiclass"]),
+)
+def test_association_is_a_share(seed, n_samples, n_covariates, kind):
+    rng = np.random.default_rng(seed)
+    dosage = draw_dosage(rng, n_samples, 10, missing=0.2)
+    covariates = rng.normal(size=(n_samples, n_covariates)).astype(np.float32)
+    found = block_statistics(dosage, trait_basis(draw_trait(rng, kind, n_samples), covariates, kind=kind))
+    has_one = ~np.isnan(found.association)
+    assert ((found.association[has_one] >= 0) & (found.association[has_one] <= 1)).all()
+    calls = [variant[variant >= 0] for variant in dosage.T]
+    varies = [len(np.unique(called)) > 1 for called in calls]
+    assert not (has_one & ~np.array(varies)).any()
+    assert (found.n_called == [len(called) for called in calls]).all()
+
+
+def test_one_block_of_the_counts_of_many_samples_stays_exact():
+    """100,000 samples: sums in float32 would be off in the fourth digit."""
+    rng = np.random.default_rng(0)
+    n = 100_000
+    dosage = draw_dosage(rng, n, 3, missing=0.02)
+    trait = rng.normal(1000, 1, n) + 0.01 * dosage[:, 0]
+    covariates = rng.normal(50, 3, size=(n, 2)).astype(np.float32)
+    found = block_statistics(dosage, trait_basis(trait, covariates, kind="quantitative")).association
+    expected = association_by_least_squares(dosage, trait, covariates, kind="quantitative")
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-12)
+
+
+# The example of 100 samples with 21 copies of the rarer allele. Source: Wigginton et al. 2005.
+WIGGINTON = {
+    7: 0.000001,
+    9: 0.000048,
+    11: 0.000919,
+    13: 0.010293,
+    15: 0.069576,
+    17: 0.284042,
+    19: 1.0,
+    21: 0.593645,
+}
+
+
+def test_hardy_weinberg_equals_the_example_of_its_authors():
+    hets = np.array(list(WIGGINTON))
+    twos = (21 - hets) // 2
+    found = hardy_weinberg_p(counted(*zip(twos, hets, 100 - hets - twos, strict=True)))
+    np.testing.assert_allclose(found, list(WIGGINTON.values()), atol=5e-7)
+
+
+def test_hardy_weinberg_by_hand():
+    # Two samples, two copies: hets 0 by 2 of 6 ways, hets 2 by 4 of 6.
+    np.testing.assert_allclose(hardy_weinberg_p(counted((1, 0, 1), (0, 2, 0))), [1 / 3, 1], rtol=1e-12)
+
+
+def test_without_copies_or_genotypes_nothing_speaks_against_hardy_weinberg():
+    np.testing.assert_array_equal(hardy_weinberg_p(counted((0, 0, 0), (0, 0, 9), (9, 0, 0), (0, 1, 0))), np.ones(4))
+
+
+def test_of_no_variant_there_is_no_p_value():
+    empty = np.empty(0, dtype=np.int64)
+    assert hardy_weinberg_p(Statistics(empty, empty, empty, empty.astype(np.float64))).shape == (0,)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 60)] * 3), min_size=1, max_size=5))
+def test_hardy_weinberg_equals_exact_enumeration(genotypes):
+    expected = [hardy_weinberg_by_enumeration(*each) for each in genotypes]
+    np.testing.assert_allclose(hardy_weinberg_p(counted(*genotypes)), expected, rtol=1e-9)
+
+
+def test_hardy_weinberg_of_many_samples_neither_overflows_nor_loses_the_tail():
+    genotypes = (900, 1000, 900), (2000, 0, 1), (30, 2000, 40)
+    expected = [hardy_weinberg_by_enumeration(*each) for each in genotypes]
+    np.testing.assert_allclose(hardy_weinberg_p(counted(*genotypes)), expected, rtol=1e-8)
+    assert expected[1] < 1e-3
