@@ -18,7 +18,7 @@ from genotune.journal import read_state
 from genotune.plan import make_plan
 from genotune.spec import read_spec
 from genotune.trainables.trainable import FitPlan
-from genotune.trial import Judge, TrialSetup, fit_trial, score_model
+from genotune.trial import TrialSetup, fit_trial, score_model
 
 
 def main() -> None:
@@ -29,8 +29,8 @@ def main() -> None:
     state = read_state(arguments.sweep)
     spec = read_spec(Path(state.facts["spec_path"]), text=(arguments.sweep / "spec.yaml").read_text())
     plan = make_plan(spec)
-    store = plan.data.read_store_here()
-    judge = Judge(spec.settings.objective.metric, spec.bin_bp)
+    store = plan.data.read_store_here(plan.fold).store
+    judge = plan.judge
     n_epochs = plan.families["poisson_cnn"].max_epochs
     values = []
     for seed in range(arguments.seeds):
@@ -42,10 +42,10 @@ def main() -> None:
         values.append(max(report.value for report in reports))
         print(f"defaults, seed {seed}: {values[-1]:.4f} (last epoch {reports[-1].value:.4f})", flush=True)
     ridge = score_model(
-        fit_baseline(store, plan.trial_splits, seed=0), store, contigs=plan.trial_splits.validation, judge=judge
+        fit_baseline(store, plan.trial_splits, seed=0), store, members=plan.fold.validation, judge=judge
     )
     winner, best = state.winner["value"], max(values)
-    where = f"validation {', '.join(plan.splits.validation)}, {spec.bin_bp}-bp bins, {judge.metric}"
+    where = f"validation {plan.data.name_split(plan.fold.validation)}, {judge.bin_bp}-bp bins, {judge.metric}"
     print(f"{where}; torch {version('torch')}, {platform.machine()}")
     print(f"winner of {len(state.trials)} trials: {winner:.4f}")
     print(

@@ -47,9 +47,17 @@ VerboseOption = Annotated[int, typer.Option("-v", "--verbose", count=True, help=
 @app.command()
 def new(
     data: Annotated[
-        list[Path], typer.Argument(metavar="DATA...", help="bigWig tracks, their FASTA, optionally a BED to exclude.")
+        list[Path],
+        typer.Argument(
+            metavar="DATA...",
+            help="bigWig tracks, their FASTA, optionally a BED to exclude; or a PLINK fileset (.bed) and, optionally, "
+            "a table of its samples (.tsv, .csv, .txt, .parquet).",
+        ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.")] = Path("sweep.yaml"),
+    trait: Annotated[
+        str | None, typer.Option(help="Of genotypes: the column of the table to predict, where several can be.")
+    ] = None,
 ) -> None:
     """Look at the files and write a sensible, commented search-space file: where a beginner starts."""
     from genotune.data.new_spec import write_spec
@@ -58,7 +66,7 @@ def new(
 
     if out.exists():
         raise UserError(f"{out}: is there already; name another file with -o, or move it away.")
-    write_spec(data, out)
+    write_spec(data, out, trait=trait)
     show_text(f"Wrote {out}. Next: genotune check {out}")
 
 

@@ -7,6 +7,7 @@ the journal before anyone acts on it, and a controller that is built from a jour
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from genotune.errors import SweepError
 from genotune.journal import Event, Journal, TrialState
 from genotune.tuning.schedulers import Decision, Scheduler
 from genotune.tuning.searchers import Searcher
+from genotune.tuning.sharing import family_behind
 from genotune.tuning.space import Draw
 
 log = logging.getLogger(__name__)
@@ -97,7 +99,7 @@ class Controller:
             return self._start(waiting[0])
         if len(self.journal.state.trials) >= self.limits.n_trials or self._all_fail():
             return nothing
-        draw = self._searcher.ask()
+        draw = self._searcher.ask(self._family_behind())
         if draw is None:
             return nothing
         number = len(self.journal.state.trials)
@@ -241,6 +243,17 @@ class Controller:
             return False
         self._stopping = f"the budget of {hours:g} h is spent"
         return True
+
+    def _family_behind(self) -> str | None:
+        """The family whose turn it is under a budget in hours; None: the searcher is free."""
+        if self.limits.hours is None or len(self._searcher.families) < 2:
+            return None
+        spent_s, n_trials = dict.fromkeys(self._searcher.families, 0.0), Counter[str]()
+        now_s = time.time()
+        for trial in self.journal.state.trials.values():
+            spent_s[trial.family] += trial.ran_s(now_s)
+            n_trials[trial.family] += 1
+        return family_behind(spent_s, n_trials, most_trials=self.limits.n_trials)
 
     def _all_fail(self) -> bool:
         ended = [trial for trial in self.journal.state.trials.values() if not self._is_open(trial)]

@@ -5,13 +5,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import numpy as np
-
 from genotune.journal import Journal, SweepState
-from genotune.store import SequenceStore, Splits
-from genotune.trainables import load_model
-from genotune.trainables.ridge import Ridge
-from genotune.trainables.trainable import FitPlan, Model
+from genotune.store import IntArray, Splits, Store
+from genotune.trainables import build_trainable, load_model, settings_of
+from genotune.trainables.model import Model
+from genotune.trainables.trainable import FitPlan
 from genotune.trial import Judge, score_model
 
 BASELINE: Final = "ridge"
@@ -54,32 +52,39 @@ def load_winner(winner: Winner, folder: Path) -> Model:
     return load_model(folder / winner.checkpoint / "model")
 
 
-def fit_baseline(store: SequenceStore, splits: Splits, *, seed: int) -> Model:
-    """k-mer ridge with its defaults, fitted on the training split as a trial is."""
+def baseline_title(columns: frozenset[str]) -> str:
+    """What a person calls the baseline on data with these columns."""
+    kind = settings_of(BASELINE, columns)
+    assert kind is not None, "every kind of data has a baseline"
+    return kind.title
+
+
+def fit_baseline(store: Store, splits: Splits, *, seed: int) -> Model:
+    """The baseline with its defaults (k-mer ridge on tracks, GBLUP on genotypes), fitted as a trial is."""
     plan = FitPlan(seed=seed, max_epochs=1, n_threads=1)
-    return Ridge(family="ridge").fit(store, splits, report=lambda _: None, plan=plan)
+    return build_trainable(BASELINE, {}, store.columns).fit(store, splits, report=lambda _: None, plan=plan)
 
 
 def score_once(
     journal: Journal,
     subjects: Mapping[str, Callable[[], Model]],
     *,
-    store: SequenceStore,
-    test: np.typing.NDArray[np.int64],
+    store: Store,
+    test: IntArray,
     judge: Judge,
 ) -> None:
-    """Write the metrics of each subject on the test contigs; what the journal holds already is not scored again.
+    """Write the metrics of each subject on the test split; what the journal holds already is not scored again.
 
     Args:
         journal: takes each score at once.
         subjects: by name, how to get the model.
         store: the data.
-        test: (c,) contigs that no trial saw.
+        test: contigs or samples that no trial saw.
         judge: the sweep's metrics.
     """
     for name, model in subjects.items():
         if name not in journal.state.scores:
-            metrics = score_model(model(), store, contigs=test, judge=judge)
+            metrics = score_model(model(), store, members=test, judge=judge)
             journal.append("scored", split="test", subject=name, metrics=finite(metrics))
 
 

@@ -31,17 +31,8 @@ def sweep_facts(plan: SweepPlan, sweep_id: str) -> Mapping[str, Any]:
         "python": platform.python_version(),
         "seed": settings.search.seed,
         "files": [{**file, "name": Path(file["path"]).name} for file in plan.data.fingerprints()],
-        "data": {
-            "kind": settings.data.kind,
-            "tracks": list(settings.data.tracks),
-            "resolution_bp": settings.data.resolution_bp,
-            "splits": {name: list(contigs) for name, contigs in plan.splits._asdict().items()},
-        },
-        "objective": {
-            "metric": settings.objective.metric,
-            "direction": spec.direction,
-            "bin_bp": spec.bin_bp,
-        },
+        "data": plan.data.record(plan.fold),
+        "objective": {**plan.judge._asdict(), "direction": plan.judge.direction},
     }
 
 

@@ -78,6 +78,17 @@ class TrialState:
     proposed_s: float = 0.0
     started_s: float | None = None
     ended_s: float | None = None  # None: not ended; a killed trial has not ended, it goes on after a resume
+    running_since_s: float | None = None
+    ran_before_s: float = 0.0
+
+    def ran_s(self, now_s: float) -> float:
+        """Seconds that it has run until now; between deaths and resumes nothing is counted."""
+        running_s = 0.0 if self.running_since_s is None else max(0.0, now_s - self.running_since_s)
+        return self.ran_before_s + running_s
+
+    def stop_clock(self, now_s: float) -> None:
+        """It runs no more."""
+        self.ran_before_s, self.running_since_s = self.ran_s(now_s), None
 
     @property
     def epoch(self) -> int:
@@ -110,6 +121,11 @@ class SweepState:
     def apply(self, event: Event) -> None:
         """Take in the next event."""
         self.n_events = event.number
+        if event.kind in ("driver_started", "interrupted", "sweep_ended"):
+            # Of a driver that died without a word, nothing is known after its last event.
+            end_s = self.last_s if event.kind == "driver_started" else event.time_s
+            for trial in self.trials.values():
+                trial.stop_clock(end_s)
         if event.kind != "driver_started" and self.last_s:
             self.active_s += max(0.0, event.time_s - self.last_s)
         self.last_s = event.time_s
@@ -159,6 +175,7 @@ class SweepState:
         if event.kind == "started":
             trial.status, trial.device = "running", values["device"]
             trial.started_s = trial.started_s or event.time_s
+            trial.running_since_s = trial.running_since_s or event.time_s
         elif event.kind == "report":
             epoch = values["epoch"]
             trial.curve[epoch] = float("nan") if values["value"] is None else values["value"]
@@ -172,6 +189,7 @@ class SweepState:
             trial.reason = values["reason"]
         else:
             trial.status, trial.reason, trial.ended_s = values["status"], values["reason"], event.time_s
+            trial.stop_clock(event.time_s)
 
 
 class Journal:

@@ -4,16 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
-from genotune.data.bigwig import BigWigPlan
-from genotune.errors import ResourceError
-from genotune.genome.splits import ContigSplits
-from genotune.settings import build
-from genotune.spec import Resources, Spec, fit_problems, spec_error
+from genotune.data.source import SourcePlan
+from genotune.errors import Problem, ResourceError
+from genotune.genome.splits import Fold
+from genotune.metrics import DEFAULT_METRIC
+from genotune.spec import Resources, Spec, fit_problems, objective_problems, spec_error
 from genotune.store import Splits
-from genotune.trainables import FamilySettings
-from genotune.trainables.trainable import DataPlan, Trainable
+from genotune.trial import Judge
 
 
 class MachineSize(NamedTuple):
@@ -29,14 +26,18 @@ class FamilyForecast(NamedTuple):
     """What the trials of a family take.
 
     Attributes:
-        n_examples: fewest and most examples (windows, bins) of each split over the family's space.
+        title: what a person calls the family.
         rungs: epochs at which its trials are compared.
+        examples: what it learns from: 'windows', 'bins', 'samples'.
+        n_examples: fewest and most of them in each split over the family's space.
     """
 
+    title: str
     resources: Resources
     max_epochs: int
     rungs: tuple[int, ...]
     n_domains: int
+    examples: str
     n_examples: Mapping[str, tuple[int, int]]
 
 
@@ -44,23 +45,20 @@ class SweepPlan(NamedTuple):
     """What a sweep will do."""
 
     spec: Spec
-    data: BigWigPlan
-    splits: ContigSplits
+    data: SourcePlan
+    fold: Fold
+    judge: Judge
     families: Mapping[str, FamilyForecast]
 
     @property
     def trial_splits(self) -> Splits:
-        """What trials may see: indices of contigs in the store."""
-        return Splits(self.indices(self.splits.train), self.indices(self.splits.validation))
+        """What trials may see."""
+        return Splits(self.fold.train, self.fold.validation)
 
-    def indices(self, contigs: Sequence[str]) -> np.typing.NDArray[np.int64]:
-        """(c,) positions of contigs in the store."""
-        position = {name: index for index, name in enumerate(self.data.contigs)}
-        return np.array([position[name] for name in contigs], dtype=np.int64)
-
-    def bases(self, contigs: Sequence[str]) -> int:
-        """Total length in bp."""
-        return sum(self.data.contigs[name] for name in contigs)
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know though nothing is wrong."""
+        return self.data.notes + self.data.split_notes(self.spec.settings.split)
 
 
 def make_plan(spec: Spec) -> SweepPlan:
@@ -68,31 +66,24 @@ def make_plan(spec: Spec) -> SweepPlan:
 
     Raises:
         DataError: a file is missing, torn, or doesn't fit the others.
-        SpecError: the splits or a family's ranges don't fit the data.
+        SpecError: the splits, the objective or a family's ranges don't fit the data.
     """
-    data = spec.settings.data.plan(spec.folder)
-    problems = [
-        problem._replace(path=("split", *problem.path)) for problem in spec.settings.split.problems(data.contigs)
-    ]
+    settings = spec.settings
+    data = settings.data.plan(spec.folder)
+    problems = [Problem(("split", *problem.path), problem.message) for problem in data.split_problems(settings.split)]
+    problems += objective_problems(settings, data.target)
     if problems:
         raise spec_error(spec, problems)
-    splits = spec.settings.split.resolve(data.contigs)
-    lengths = tuple(data.contigs[name] for name in splits.train)
-    known = DataPlan(
-        columns=spec.settings.data.yields,
-        resolution_bp=spec.settings.data.resolution_bp,
-        tracks=tuple(spec.settings.data.tracks),
-        train_contig_lengths=lengths,
+    fold = data.resolve(settings.split)
+    problems = fit_problems(spec, data.outline(fold.train))
+    if problems:
+        raise spec_error(spec, problems)
+    judge = Judge(
+        metric=settings.objective.metric or DEFAULT_METRIC[data.target],
+        kind=data.target,
+        bin_bp=settings.data.objective_bin_bp(settings.objective.bin_bp),
     )
-    problems = fit_problems(spec, known)
-    if problems:
-        raise spec_error(spec, problems)
-    sizes = {
-        name: known._replace(train_contig_lengths=tuple(data.contigs[contig] for contig in contigs))
-        for name, contigs in splits._asdict().items()
-    }
-    families = {family: _forecast(spec, family, sizes) for family in spec.space}
-    return SweepPlan(spec, data, splits, families)
+    return SweepPlan(spec, data, fold, judge, {family: _forecast(spec, family, data, fold) for family in spec.space})
 
 
 def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:
@@ -112,10 +103,10 @@ def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:
     store_gib = plan.data.store_nbytes / 2**30
     largest_gib = max(machine.memory_gib for machine in machines)
     if 2 * store_gib > largest_gib:
+        setting, advice = plan.data.smaller
         faults.append(
-            f"{plan.spec.path}: data.resolution_bp: the store takes {store_gib:.1f} GiB and twice that while it "
-            f"is built; the largest machine has {largest_gib:.1f} GiB. A resolution_bp of "
-            f"{plan.spec.settings.data.resolution_bp * 4} needs less."
+            f"{plan.spec.path}: data.{'.'.join(map(str, setting))}: the store takes {store_gib:.1f} GiB and twice that "
+            f"while it is built; the largest machine has {largest_gib:.1f} GiB. {advice}"
         )
     if faults:
         raise ResourceError("\n".join(faults))
@@ -139,18 +130,23 @@ def _n_gpus() -> int:
     return len(list(folder.iterdir())) if folder.exists() else 0
 
 
-def _forecast(spec: Spec, family: str, sizes: Mapping[str, DataPlan]) -> FamilyForecast:
-    template = spec.space[family]
-    ends: list[Trainable] = [
-        build(FamilySettings, {"family": family, **template.build(picks)}) for picks, _ in template.ends()
-    ]
+def _forecast(spec: Spec, family: str, data: SourcePlan, fold: Fold) -> FamilyForecast:
+    kind = spec.trainable_kind(family)
+    ends = [trainable for _, trainable in spec.trainables_at_ends(family)]
     n_examples = {}
-    for split, data in sizes.items():
-        counts = [trainable.n_examples(data) for trainable in ends]
+    for split, members in fold._asdict().items():
+        counts = [trainable.n_examples(data.outline(members)) for trainable in ends]
         n_examples[split] = (min(counts), max(counts))
     max_epochs = spec.epochs_of(family)
-    rungs = tuple(rung for rung in spec.settings.scheduler.rungs if rung < max_epochs)
-    return FamilyForecast(spec.settings.resources_of(family), max_epochs, rungs, len(template.domains), n_examples)
+    return FamilyForecast(
+        title=kind.title,
+        resources=spec.settings.resources_of(family),
+        max_epochs=max_epochs,
+        rungs=tuple(rung for rung in spec.settings.scheduler.rungs if rung < max_epochs),
+        n_domains=len(spec.space[family].domains),
+        examples=kind.examples,
+        n_examples=n_examples,
+    )
 
 
 def _fits(wanted: Resources, machine: MachineSize) -> bool:

@@ -7,20 +7,19 @@ import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from genotune.controller import Controller, Limits
 from genotune.errors import SweepError
 from genotune.evaluation import BASELINE, Winner, choose_winner, finite, fit_baseline, load_winner, score_once
 from genotune.facts import check_same_files, sweep_facts
 from genotune.journal import Journal, SweepState
-from genotune.metrics import METRICS
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
 from genotune.ray_session import nodes, ray_session
-from genotune.spec import Spec, read_spec
-from genotune.store import SequenceStore
+from genotune.spec import read_spec
+from genotune.store import Store
 from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
-from genotune.trial import Judge, TrialSetup, score_model
+from genotune.trial import Judge, SharedStore, TrialSetup, score_model
 from genotune.workspace import find_sweep, workspace_of
 
 log = logging.getLogger(__name__)
@@ -37,6 +36,9 @@ class Face(Protocol):
 
     def begin(self, plan: SweepPlan, folder: Path) -> None:
         """The sweep is about to start."""
+
+    def note(self, text: str) -> None:
+        """Something that a person should know though nothing is wrong."""
 
     def trials(self, controller: Controller) -> None:
         """Something may have changed; called often."""
@@ -56,7 +58,6 @@ class Outcome(NamedTuple):
     folder: Path
     plan: SweepPlan
     state: SweepState
-    judge: Judge
     delivered: bool
     tracking_uri: str
 
@@ -150,7 +151,7 @@ def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
         raise
     finally:
         journal.close()
-    outcome = Outcome(folder, plan, journal.state, _judge(plan.spec), delivered, shown_uri(uri))
+    outcome = Outcome(folder, plan, journal.state, delivered, shown_uri(uri))
     face.end(outcome)
     return outcome
 
@@ -158,38 +159,37 @@ def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
 def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face) -> None:
     """Read, sweep, choose and test. Ray is gone when this returns, the store with it."""
     trials = journal.path.parent / "trials"
-    judge = _judge(plan.spec)
+    judge = plan.judge
     with ray_session(address) as is_private:
         machines = _ray_machines()
         check_resources(plan, machines)
         if not is_private and len(machines) > 1:
             log.warning("%s must be a folder that all %d machines of this Ray see.", trials.parent, len(machines))
         face.stage("Reading the data")
-        store = _shared_store(plan)
+        store = _shared_store(plan, face)
         _sweep(plan, journal, store, judge=judge, face=face)
         face.stage("Scoring the winner and the baseline on the test split")
         winner = choose_winner(journal.state, trials, judge)
         if winner is None:
             raise SweepError(f"{trials}: the checkpoints of this sweep are gone; no winner can be loaded.")
         journal.append("winner", **winner._asdict())
-        data: SequenceStore = store.get()
+        data: Store = store.get()
         rival = fit_baseline(data, plan.trial_splits, seed=plan.spec.settings.search.seed)
-        baseline = score_model(rival, data, contigs=plan.trial_splits.validation, judge=judge)
+        baseline = score_model(rival, data, members=plan.fold.validation, judge=judge)
         journal.append("baseline", name=BASELINE, metrics=finite(baseline))
         subjects = {"winner": lambda: load_winner(winner, trials), BASELINE: lambda: rival}
-        score_once(journal, subjects, store=data, test=plan.indices(plan.splits.test), judge=judge)
+        score_once(journal, subjects, store=data, test=plan.fold.test, judge=judge)
 
 
-def _sweep(plan: SweepPlan, journal: Journal, store: Any, *, judge: Judge, face: Face) -> None:
+def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judge, face: Face) -> None:
     from genotune.sweep import FamilyPlan, TuneRun, run_sweep
 
     settings, folder = plan.spec.settings, journal.path.parent
-    direction = METRICS[judge.metric].direction
     own_epochs = {family: forecast.max_epochs for family, forecast in plan.families.items()}
     controller = Controller(
         journal,
-        searcher=settings.search.build(plan.spec.space, direction),
-        scheduler=settings.scheduler.build(direction, own_epochs=own_epochs),
+        searcher=settings.search.build(plan.spec.space, judge.direction),
+        scheduler=settings.scheduler.build(judge.direction, own_epochs=own_epochs),
         limits=Limits(settings.budget.trials, settings.budget.hours, settings.trials.concurrent),
         seed=settings.search.seed,
     )
@@ -215,13 +215,15 @@ def _sweep(plan: SweepPlan, journal: Journal, store: Any, *, judge: Judge, face:
     face.trials(controller)
 
 
-def _shared_store(plan: SweepPlan) -> Any:
+def _shared_store(plan: SweepPlan, face: Face) -> SharedStore:
     """The data behind one Ray object; the arrays that it was built from are let go."""
     import ray
 
-    from genotune.trial import SharedStore
-
-    return SharedStore(ray.put(plan.data.read_store()))
+    store, notes = plan.data.read_store(plan.fold)
+    for note in notes:
+        log.info("%s", note)
+        face.note(note)
+    return SharedStore(ray.put(store))
 
 
 def _register(plan: SweepPlan, journal: Journal, *, recorder: Recorder, uri: str) -> None:
@@ -237,10 +239,6 @@ def _register(plan: SweepPlan, journal: Journal, *, recorder: Recorder, uri: str
         sweep_id=folder.name,
     )
     journal.append("registered", **registered._asdict())
-
-
-def _judge(spec: Spec) -> Judge:
-    return Judge(spec.settings.objective.metric, spec.bin_bp)
 
 
 def _machines(address: str | None) -> list[MachineSize]:

@@ -12,12 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from genotune.controller import Controller
-from genotune.evaluation import BASELINE
+from genotune.evaluation import BASELINE, baseline_title
 from genotune.journal import SweepState, TrialState
 from genotune.metrics import METRICS
 from genotune.plan import FamilyForecast, MachineSize, SweepPlan
 from genotune.run import Outcome
-from genotune.trainables import FAMILIES
 from genotune.workspace import workspace_of
 
 _REFRESH_S: Final = 0.25
@@ -52,9 +51,14 @@ class Terminal:
     def begin(self, plan: SweepPlan, folder: Path) -> None:
         """Say what is about to run, and where its record lies."""
         self._plan, self._folder = plan, folder
-        for note in plan.data.notes:
-            self._out.print(f"[yellow]note[/yellow] {note}")
+        for note in plan.notes:
+            self.note(note)
         self._out.print(f"Sweep [bold]{folder.name}[/bold] in {_short(folder)}")
+
+    def note(self, text: str) -> None:
+        """Say what a person should know though nothing is wrong."""
+        self._stop_live()
+        self._out.print(Text.assemble(("note ", "yellow"), text))
 
     def trials(self, controller: Controller) -> None:
         """Redraw the table, or say in lines which trials ended since the last call."""
@@ -96,7 +100,7 @@ class Terminal:
             if trial.status in ("proposed", "running") or self._told.get(trial.number) == trial.status:
                 continue
             self._told[trial.number] = trial.status
-            metric = self._plan.spec.settings.objective.metric
+            metric = self._plan.judge.metric
             best = best_trial(state, metric)
             best_words = "" if best is None else f"; best so far {best_value(best, metric):.4f} (trial {best.number})"
             end = f"{trial.status} after epoch {trial.epoch} ({_last_line(trial.reason)})"
@@ -105,8 +109,7 @@ class Terminal:
 
     def _table(self, controller: Controller) -> RenderableType:
         assert self._plan is not None
-        state, settings = controller.journal.state, self._plan.spec.settings
-        metric = settings.objective.metric
+        state, metric = controller.journal.state, self._plan.judge.metric
         table = Table(box=None, pad_edge=False, header_style="dim")
         for header in ("trial", "family", "epoch", f"{metric} (best)", "draw"):
             table.add_column(header, no_wrap=True)
@@ -120,7 +123,8 @@ class Terminal:
                     f"{_number(last)} ({_number(best_value(trial, metric))})",
                     draw_words(trial),
                 )
-        return Group(Text(self._head(state)), Text(self._rungs(controller)), table)
+        families = family_lines(state, metric, now_s=time.time())
+        return Group(Text(self._head(state)), *map(Text, families), Text(self._rungs(controller)), table)
 
     def _head(self, state: SweepState) -> str:
         assert self._plan is not None
@@ -129,7 +133,7 @@ class Terminal:
             words: sum(trial.status in statuses for trial in state.trials.values())
             for words, statuses in _STATUSES.items()
         }
-        metric = settings.objective.metric
+        metric = self._plan.judge.metric
         best = best_trial(state, metric)
         spent_s = state.active_s + max(0.0, time.time() - state.last_s)
         left = "" if settings.budget.hours is None else f" of {_duration(settings.budget.hours * 3600)}"
@@ -164,37 +168,30 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
     out = Console(highlight=False, soft_wrap=True)
     settings = plan.spec.settings
     out.print(f"{plan.spec.path}: sweep [bold]{settings.name}[/bold] can run.")
-    for note in plan.data.notes:
-        out.print(f"[yellow]note[/yellow] {note}")
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("split")
-    table.add_column("contigs", overflow="fold")
-    examples = {family: _examples_word(family) for family in plan.families}
-    windowed = [family for family, word in examples.items() if word == "windows"]
-    for header in ("bases", "bins", *(f"windows ({family})" for family in windowed)):
-        table.add_column(header, justify="right", no_wrap=True)
-    for name, contigs in plan.splits._asdict().items():
-        bases = plan.bases(contigs)
-        table.add_row(
-            name,
-            ", ".join(contigs),
-            f"{bases:,}",
-            f"{sum(-(-plan.data.contigs[c] // settings.data.resolution_bp) for c in contigs):,}",
-            *(_range(plan.families[family].n_examples[name]) for family in windowed),
-        )
-    out.print(table)
+    for note in plan.notes:
+        out.print(Text.assemble(("note ", "yellow"), note))
+    out.print(_split_table(plan))
     out.print(f"store: {plan.data.store_nbytes / 1e6:,.1f} MB, once per node; twice that while the driver builds it")
     hours = "" if settings.budget.hours is None else f" or {settings.budget.hours:g} h, whichever comes first"
     out.print(f"budget: {settings.budget.trials} trials{hours}")
     out.print(f"search: {settings.search.kind}; scheduler: {settings.scheduler.kind}")
-    out.print(f"objective: {settings.objective.metric} in {plan.spec.bin_bp}-bp bins of validation")
+    where = "" if plan.judge.bin_bp is None else f" in {plan.judge.bin_bp}-bp bins"
+    out.print(f"objective: {plan.judge.metric}{where} of validation")
     for family, forecast in plan.families.items():
-        out.print(f"{family}: {_forecast_words(forecast, machines, examples=examples[family])}")
+        out.print(f"{family}: {_forecast_words(forecast, machines)}")
 
 
-def _examples_word(family: str) -> str:
-    """What the family learns from: windows if its settings have them, else bins."""
-    return "windows" if "windows" in FAMILIES[family].model_fields else "bins"
+def _split_table(plan: SweepPlan) -> Table:
+    headers, rows = plan.data.split_table(plan.fold, plan.spec.settings.split)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("split")
+    table.add_column(headers[0], overflow="fold")
+    windowed = [family for family, forecast in plan.families.items() if forecast.examples == "windows"]
+    for header in (*headers[1:], *(f"windows ({family})" for family in windowed)):
+        table.add_column(header, justify="right", no_wrap=True)
+    for name, cells in rows.items():
+        table.add_row(name, *cells, *(_range(plan.families[family].n_examples[name]) for family in windowed))
+    return table
 
 
 def _range(ends: tuple[int, int]) -> str:
@@ -202,13 +199,13 @@ def _range(ends: tuple[int, int]) -> str:
     return f"{few:,}" if few == many else f"{few:,} to {many:,}"
 
 
-def _forecast_words(forecast: FamilyForecast, machines: list[MachineSize], *, examples: str) -> str:
+def _forecast_words(forecast: FamilyForecast, machines: list[MachineSize]) -> str:
     resources = forecast.resources
     rungs = f"rungs at {', '.join(map(str, forecast.rungs))}" if forecast.rungs else "no rungs"
     at_once = sum(trials_at_once(resources.cpus, resources.gpus, machine) for machine in machines)
     return (
-        f"{forecast.n_domains} searched parameters, {_range(forecast.n_examples['train'])} training {examples} "
-        f"an epoch, up to {_epochs(forecast.max_epochs)}, {rungs}; {resources.cpus:g} CPUs and "
+        f"{forecast.n_domains} searched parameters, {_range(forecast.n_examples['train'])} training "
+        f"{forecast.examples} an epoch, up to {_epochs(forecast.max_epochs)}, {rungs}; {resources.cpus:g} CPUs and "
         f"{resources.gpus:g} GPUs a trial, {at_once} at once"
     )
 
@@ -224,7 +221,8 @@ def trials_at_once(cpus: float, gpus: float, machine: MachineSize) -> int:
 
 def summary(outcome: Outcome) -> list[str]:
     """The last lines of a run."""
-    plan, state, metric = outcome.plan, outcome.state, outcome.judge.metric
+    plan, state, metric = outcome.plan, outcome.state, outcome.plan.judge.metric
+    title = baseline_title(plan.spec.settings.data.yields)
     assert state.winner is not None
     trial = state.trials[state.winner["trial"]]
     value, rival = state.winner["value"], state.baselines[BASELINE].get(metric, math.nan)
@@ -232,9 +230,11 @@ def summary(outcome: Outcome) -> list[str]:
     lines = [
         f"[bold]{trial.family}[/bold] of trial {trial.number} won, at epoch {state.winner['epoch']}: "
         f"{draw_words(trial, n=99)}",
-        f"  validation ({', '.join(plan.splits.validation)}): {metric} {value:.4f}, {_beside(value, rival, metric)}",
-        f"  test ({', '.join(plan.splits.test)}), scored once: {metric} {_number(tested['winner'])}, "
-        f"{_beside(tested['winner'], tested[BASELINE], metric)}",
+        f"  validation ({plan.data.name_split(plan.fold.validation)}): {metric} {value:.4f}, "
+        f"{_beside(value, rival, metric, title=title)}",
+        f"  test ({plan.data.name_split(plan.fold.test)}), scored once: {metric} {_number(tested['winner'])}, "
+        f"{_beside(tested['winner'], tested[BASELINE], metric, title=title)}",
+        *(f"  {line}" for line in family_lines(state, metric, now_s=state.last_s)),
         f"  {_counts(state)}; record in {_short(outcome.folder)}",
     ]
     if state.registered is None or not outcome.delivered:
@@ -261,16 +261,35 @@ def _workspace_words(folder: Path) -> str:
     return "" if workspace == workspace_of(None, None) else f" --workspace {_short(workspace)}"
 
 
-def _beside(value: float, baseline: float, metric: str) -> str:
+def _beside(value: float, baseline: float, metric: str, *, title: str) -> str:
     """The baseline and how far it is beaten, or not."""
     if not (math.isfinite(value) and math.isfinite(baseline)):
-        return f"k-mer ridge {_number(baseline)}"
+        return f"{title} {_number(baseline)}"
     gain = value - baseline if METRICS[metric].direction == "maximize" else baseline - value
     if abs(gain) < _SHOWN_DIFFERENCE:
-        return f"no better: the same as k-mer ridge's {baseline:.4f}"
+        return f"no better: the same as {title}'s {baseline:.4f}"
     if gain > 0:
-        return f"better by {gain:.4f} than k-mer ridge's {baseline:.4f}"
-    return f"no better: behind by {-gain:.4f}, k-mer ridge has {baseline:.4f}"
+        return f"better by {gain:.4f} than {title}'s {baseline:.4f}"
+    return f"no better: behind by {-gain:.4f}, {title} has {baseline:.4f}"
+
+
+def family_lines(state: SweepState, metric: str, *, now_s: float) -> list[str]:
+    """How each family did and what its trials cost, the best one first; nothing of a single family."""
+    families = list(dict.fromkeys(trial.family for trial in state.trials.values()))
+    if len(families) < 2:
+        return []
+    sign = 1.0 if METRICS[metric].direction == "maximize" else -1.0
+    rows = []
+    for family in families:
+        trials = [trial for trial in state.trials.values() if trial.family == family]
+        best = max(
+            (sign * value for trial in trials if math.isfinite(value := best_value(trial, metric))), default=None
+        )
+        ran = _duration(sum(trial.ran_s(now_s) for trial in trials))
+        count = f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}"
+        value = math.nan if best is None else sign * best
+        rows.append((-math.inf if best is None else best, f"{family}: best {metric} {_number(value)}, {count}, {ran}"))
+    return [line for _, line in sorted(rows, key=lambda row: -row[0])]
 
 
 def best_trial(state: SweepState, metric: str) -> TrialState | None:

@@ -1,4 +1,4 @@
-"""One trial: a draw fitted, scored on the sweep's validation bins, and reported at every epoch.
+"""One trial: a draw fitted, scored on the sweep's validation split, and reported at every epoch.
 
 `fit_trial` needs no Ray; `run_in_tune` is its wrapper for a Ray Tune actor, the only one.
 """
@@ -7,20 +7,16 @@ import faulthandler
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from genotune.checkpoints import Checkpoint, CheckpointFolder
-from genotune.metrics import METRICS
-from genotune.scoring import score
-from genotune.settings import build
-from genotune.store import SequenceStore, Splits
-from genotune.trainables import FamilySettings
-from genotune.trainables.trainable import FitPlan, Model, Progress, Trainable
-
-SIGNAL_METRICS: Final = ("pearson", "spearman", "poisson_deviance_explained", "mse")
-"""What is recorded of every trial beside the objective."""
+from genotune.columns import TargetKind
+from genotune.metrics import METRICS, RECORDED, Direction
+from genotune.scoring import score, score_samples
+from genotune.store import GenotypeStore, IntArray, SequenceStore, Splits, Store
+from genotune.trainables import build_trainable
+from genotune.trainables.model import GenotypeModel, Model, SequenceModel
+from genotune.trainables.trainable import FitPlan, Progress
 
 
 class Judge(NamedTuple):
@@ -28,20 +24,27 @@ class Judge(NamedTuple):
 
     Attributes:
         metric: the objective.
-        bin_bp: width of the bins.
+        kind: what is predicted.
+        bin_bp: width of the bins of a signal; None of anything else.
     """
 
     metric: str
-    bin_bp: int
+    kind: TargetKind = "signal"
+    bin_bp: int | None = None
+
+    @property
+    def direction(self) -> Direction:
+        """Whether higher or lower is better."""
+        return METRICS[self.metric].direction
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The objective first, then what is recorded beside it."""
-        return tuple(dict.fromkeys((self.metric, *SIGNAL_METRICS)))
+        return tuple(dict.fromkeys((self.metric, *RECORDED[self.kind])))
 
     def higher_is_better(self, value: float) -> float:
         """The objective, turned so that higher is better."""
-        return value if METRICS[self.metric].direction == "maximize" else -value
+        return value if self.direction == "maximize" else -value
 
 
 class TrialSetup(NamedTuple):
@@ -81,7 +84,7 @@ class NotFiniteError(ArithmeticError):
 
 def fit_trial(
     task: Mapping[str, Any],
-    store: SequenceStore,
+    store: Store,
     *,
     setup: TrialSetup,
     plan: FitPlan,
@@ -99,7 +102,7 @@ def fit_trial(
     Raises:
         NotFiniteError: the training loss is not a number.
     """
-    trainable: Trainable = build(FamilySettings, {"family": task["family"], **task["params"]})
+    trainable = build_trainable(task["family"], task["params"], store.columns)
     folder = CheckpointFolder(setup.folder / trial_name(task["trial"]), best=setup.best, last=setup.last)
     last = folder.latest()
     if last is not None:
@@ -121,21 +124,31 @@ def fit_trial(
     trainable.fit(store, setup.splits, report=report, plan=plan, resume=last.state if last else None)
 
 
-def validate(model: Model, store: SequenceStore, *, setup: TrialSetup) -> dict[str, float]:
-    """The sweep's metrics of a model on the validation bins, the same ones for every model."""
-    return score_model(model, store, contigs=setup.splits.validation, judge=setup.judge)
+def validate(model: Model, store: Store, *, setup: TrialSetup) -> dict[str, float]:
+    """The sweep's metrics of a model on the validation split, the same bins or samples for every model."""
+    return score_model(model, store, members=setup.splits.validation, judge=setup.judge)
 
 
-def score_model(
-    model: Model, store: SequenceStore, *, contigs: np.typing.NDArray[np.int64], judge: Judge
+def score_model(model: Model, store: Store, *, members: IntArray, judge: Judge) -> dict[str, float]:
+    """The sweep's metrics of a model on these contigs, in bins of `judge.bin_bp`, or on these samples."""
+    if isinstance(store, GenotypeStore):
+        assert isinstance(model, GenotypeModel), type(model)
+        predicted = model.predict_samples(store, members)
+        return score_samples(store.phenotype[members], predicted, metrics=judge.metrics)
+    assert isinstance(model, SequenceModel), type(model)
+    assert judge.bin_bp is not None, "a signal is scored in bins"
+    return _score_contigs(model, store, contigs=members, judge=judge, bin_bp=judge.bin_bp)
+
+
+def _score_contigs(
+    model: SequenceModel, store: SequenceStore, *, contigs: IntArray, judge: Judge, bin_bp: int
 ) -> dict[str, float]:
-    """The sweep's metrics of a model on these contigs, in bins of `judge.bin_bp`."""
     return score(
         lambda contig: model.predict_contig(store, contig),
         store,
         contigs,
         model_bin_bp=model.bin_bp,
-        bin_bp=judge.bin_bp,
+        bin_bp=bin_bp,
         metrics=judge.metrics,
     )
 
@@ -150,7 +163,7 @@ def _report_again(last: Checkpoint, setup: TrialSetup) -> EpochReport:
     return EpochReport(last.epoch, value, last.metrics, str(last.path.relative_to(setup.folder)))
 
 
-_stores: dict[str, SequenceStore] = {}
+_stores: dict[str, Store] = {}
 """The store of this process, by the id of its Ray object: read once, kept from trial to trial."""
 
 
@@ -159,7 +172,7 @@ class SharedStore(NamedTuple):
 
     reference: Any
 
-    def get(self) -> SequenceStore:
+    def get(self) -> Store:
         """The store, its arrays lying in the node's shared memory."""
         import ray
 

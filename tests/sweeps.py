@@ -1,5 +1,6 @@
 """Sweeps as processes of their own, and what they leave behind."""
 
+import json
 import subprocess
 import sys
 import time
@@ -57,9 +58,23 @@ def assert_record_is_complete(tmp_path, state):
             )
         ]
         assert steps == sorted(trial.curve), f"trial {trial.number}"
+        assert tags["genotune.family"] == trial.family
         params = dict(rows(database, f"select key, value from params where run_uuid = '{run_id}'"))
-        assert params["learning_rate"] == str(trial.params["learning_rate"])
-        assert params["windows.length_bp"] == "256"
+        beside = {"family": trial.family, "seed": trial.seed}
+        assert params == {name: text_of(value) for name, value in flat({**trial.params, **beside})}
+
+
+def flat(values, prefix=""):
+    """Nested values under dotted names."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def text_of(value):
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def start(tiny, tmp_path, *arguments):

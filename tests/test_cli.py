@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+MICE = Path(__file__).parents[1] / "search_spaces" / "demo" / "mouse_hs1940"
+
 
 def cpu_seconds(command):
     """CPU time of a finished process and its children."""
@@ -152,6 +154,18 @@ def test_new_writes_a_spec_that_check_accepts(genotune, tiny, tmp_path):
     again = genotune("new", "sites.bw", "genome.fa", "-o", out)
     assert again.returncode == 2
     assert "is there already" in again.stderr
+
+
+def test_new_writes_a_spec_of_genotypes_once_it_knows_the_trait(genotune, tmp_path):
+    files = [MICE / "mouse_hs1940.bed", MICE / "phenotypes.tsv"]
+    asked = genotune("new", *files)
+    assert asked.returncode == 2
+    assert "which column is the trait? Give --trait: CD8 (quantitative), MCH" in asked.stderr
+    result = genotune("new", *files, "--trait", "CD8", "-o", "mice.yaml")
+    assert result.returncode == 0, result.stderr
+    checked = genotune("check", tmp_path / "mice.yaml")
+    assert checked.returncode == 0, checked.stderr
+    assert "sweep mice can run" in checked.stdout
 
 
 def test_resume_of_an_unknown_sweep_says_what_is_there(genotune):

@@ -198,3 +198,33 @@ def test_a_trials_seed_depends_on_the_sweeps_seed_and_its_number_alone():
     assert all(0 <= seed < 2**31 for seed in seeds)
     assert isinstance(seeds[0], int)
     np.random.SeedSequence(seeds[0])
+
+
+@pytest.mark.parametrize(("hours", "least"), [(None, 3), (100.0, 6)])
+def test_under_a_budget_in_hours_a_cheap_family_is_sure_of_its_part(tmp_path, monkeypatch, hours, least):
+    """A trial of the dear family takes 100 s and does well, one of the cheap family 1 s and does badly."""
+    clock = [1000.0]
+    monkeypatch.setattr("time.time", lambda: clock[0])
+    space = {family: parse_template({"rate": {"uniform": [0.0, 1.0]}})[0] for family in ("dear", "cheap")}
+    with Journal(tmp_path) as journal:
+        journal.append("driver_started", pid=1)
+        controller = Controller(
+            journal,
+            searcher=build(SearchSettings, {"kind": "tpe", "seed": 1}).build(space, "maximize"),
+            scheduler=build(SchedulerSettings, {"kind": "none", "max_epochs": 1}).build("maximize"),
+            limits=Limits(24, hours),
+            seed=1,
+        )
+        while not isinstance(task := controller.next_task(), str):
+            controller.started(task.trial, device="cpu")
+            clock[0] += 100.0 if task.family == "dear" else 1.0
+            value = 0.9 if task.family == "dear" else 0.1
+            controller.report(task.trial, 1, value=value, metrics={}, checkpoint=None)
+            controller.ended(task.trial)
+        families = [trial.family for trial in journal.state.trials.values()]
+        assert [trial.ran_s(clock[0]) for trial in journal.state.trials.values()] == [
+            100.0 if family == "dear" else 1.0 for family in families
+        ]
+    assert families[:6] == ["dear", "cheap"] * 3
+    assert families.count("cheap") >= least
+    assert families.count("dear") > 12

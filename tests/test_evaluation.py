@@ -8,7 +8,7 @@ import pytest
 from genotune.evaluation import choose_winner, finite, score_once
 from genotune.journal import Journal
 from genotune.store import SequenceStore
-from genotune.trainables.trainable import Model
+from genotune.trainables.model import SequenceModel
 from genotune.trial import Judge
 
 
@@ -29,7 +29,7 @@ def report(journal, trial, epoch, value, *, kept=True):
 
 
 def chosen(journal, metric="pearson"):
-    winner = choose_winner(journal.state, journal.path.parent, Judge(metric, 32))
+    winner = choose_winner(journal.state, journal.path.parent, Judge(metric, bin_bp=32))
     return winner and (winner.trial, winner.epoch)
 
 
@@ -65,7 +65,7 @@ def test_without_any_there_is_no_winner(journal):
     assert chosen(journal) is None
 
 
-class Flat(Model):
+class Flat(SequenceModel):
     """Predicts the number of the bin; counts how often it was asked."""
 
     tracks, bin_bp, input_bp, crop_bp = ("sites",), 16, 16, 0
@@ -95,7 +95,9 @@ def test_the_test_split_is_scored_once_in_a_sweeps_life(journal):
     )
     model = Flat()
     for _ in range(2):
-        score_once(journal, {"winner": lambda: model}, store=store, test=np.array([0]), judge=Judge("pearson", 16))
+        score_once(
+            journal, {"winner": lambda: model}, store=store, test=np.array([0]), judge=Judge("pearson", bin_bp=16)
+        )
     assert model.asked == 1
     assert journal.state.scores["winner"]["pearson"] == pytest.approx(1.0)
 

@@ -139,3 +139,29 @@ def test_a_signal_while_an_event_is_written_waits_until_it_is_whole(open_journal
         signal.signal(number, before)
     assert [event.number for event in journal.events] == [1]
     assert list(read_state(tmp_path).trials) == [0]
+
+
+def test_a_trial_is_charged_for_the_time_that_it_ran_and_not_for_the_time_between_drivers(tmp_path):
+    trial = {"trial": 0}
+    proposal = {**trial, "family": "ridge", "picks": {}, "params": {}, "seed": 1}
+    events = [
+        (100, "driver_started", {"pid": 1}),
+        (101, "proposed", proposal),
+        (110, "started", trial | {"device": "cpu"}),
+        (130, "report", trial | {"epoch": 1, "value": 0.5, "metrics": {}, "checkpoint": None}),
+        # The driver dies; an hour later another one goes on.
+        (4000, "driver_started", {"pid": 2}),
+        (4010, "started", trial | {"device": "cpu"}),
+        (4015, "interrupted", {"reason": "by a signal"}),
+        (9000, "driver_started", {"pid": 3}),
+        (9001, "started", trial | {"device": "cpu"}),
+        (9004, "ended", trial | {"status": "complete", "reason": "2 epochs"}),
+    ]
+    lines = [
+        json.dumps({"number": number, "time_s": float(at_s), "kind": kind, **values})
+        for number, (at_s, kind, values) in enumerate(events, start=1)
+    ]
+    (tmp_path / JOURNAL_FILE).write_text("\n".join(lines[:3]) + "\n")
+    assert read_state(tmp_path).trials[0].ran_s(now_s=117) == 7
+    (tmp_path / JOURNAL_FILE).write_text("\n".join(lines) + "\n")
+    assert read_state(tmp_path).trials[0].ran_s(now_s=99_999) == 20 + 5 + 3

@@ -26,6 +26,7 @@ WHO_MAY = {
     "mlflow": {"tracking"},
     "torch": {"trainables", "trial"},
     "xgboost": {"trainables"},
+    "bed_reader": {"data"},
     "optuna": {"tuning"},
     "pyBigWig": {"data"},
     "pybigtools": {"data"},

@@ -110,7 +110,7 @@ def test_a_second_concurrent_trial_of_the_cnn_has_no_memory_of_its_own_for_the_s
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # as another test's Ray, if it was imported in this process
     splits = Splits(np.array([0]), np.array([1]))
     setup = TrialSetup(
-        splits, Judge("pearson", 16), tmp_path / "trials", best=1, last=1, timeout_s=600, reproducible=False
+        splits, Judge("pearson", bin_bp=16), tmp_path / "trials", best=1, last=1, timeout_s=600, reproducible=False
     )
     found, sizes = [], []
     with ray_session(None, n_cpus=2):

@@ -20,9 +20,8 @@ def with_resources(edited, resources):
 
 def test_splits_are_named_and_measured(tiny):
     plan = plan_of(tiny)
-    assert plan.splits == (("chrA",), ("chrB",), ("chrC",))
-    assert plan.bases(plan.splits.train) == 40_000
-    assert plan.indices(("chrC", "chrA")).tolist() == [2, 0]
+    assert [part.tolist() for part in plan.fold] == [[0], [1], [2]]
+    assert plan.data.name_split(plan.fold.test) == "chrC"
     assert [split.tolist() for split in plan.trial_splits] == [[0], [1]]
 
 
@@ -35,7 +34,17 @@ def test_train_may_name_its_contigs(edited):
             )
         )
     )
-    assert plan.splits == (("chrA",), ("chrC",), ("chrB",))
+    assert [part.tolist() for part in plan.fold] == [[0], [2], [1]]
+
+
+def test_the_objective_is_the_usual_one_on_the_bins_of_the_store_if_none_is_said(edited):
+    assert plan_of(edited(("objective: {metric: pearson, bin_bp: 16}\n", ""))).judge == ("pearson", "signal", 16)
+
+
+def test_an_objective_that_does_not_fit_a_signal_is_refused_at_its_line(edited):
+    spec = edited(("metric: pearson", "metric: auroc"))
+    with pytest.raises(SpecError, match=r"tiny\.yaml:21: objective\.metric: auroc is for a binary target"):
+        plan_of(spec)
 
 
 def test_windows_are_counted_within_each_split(tiny):

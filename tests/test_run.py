@@ -59,7 +59,7 @@ def assert_winner_predicts_what_was_measured(tiny, tmp_path, state):
     from genotune.spec import read_spec
 
     plan = make_plan(read_spec(tiny))
-    store = plan.data.read_store_here()
+    store = plan.data.read_store_here(plan.fold).store
     contig = int(plan.trial_splits.validation[0])
     signal = store.contig_signal(contig)[0]
     codes = store.contig_sequence(contig)

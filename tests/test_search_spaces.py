@@ -1,11 +1,12 @@
 """The search spaces that come with genotune: all can run, and the smallest does."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from genotune.journal import read_state
-from sweeps import sweep_folder
+from sweeps import assert_record_is_complete, sweep_folder
 
 SEARCH_SPACES = Path(__file__).parents[1] / "search_spaces"
 
@@ -27,7 +28,30 @@ def test_the_smoke_sweep_runs_to_a_registered_winner(genotune, tmp_path):
     assert state.scores["winner"]["pearson"] > 0.5
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("spec", "families", "least"),
+    [
+        ("boosted_trees.yaml", {"boosted_trees", "ridge"}, 0.4),
+        ("compare.yaml", {"poisson_cnn", "boosted_trees", "ridge"}, 0.6),
+    ],
+)
+def test_families_compete_in_one_sweep_with_a_complete_record(genotune, tmp_path, spec, families, least):
+    result = genotune("run", SEARCH_SPACES / spec, timeout_s=1700)
+    assert result.returncode == 0, result.stdout + result.stderr
+    state = read_state(sweep_folder(tmp_path))
+    counts = Counter(trial.family for trial in state.trials.values())
+    assert set(counts) == families
+    assert min(counts.values()) >= 3
+    assert {trial.status for trial in state.trials.values()} <= {"complete", "stopped"}
+    assert_record_is_complete(tmp_path, state)
+    assert state.winner["value"] > least
+    assert state.winner["value"] == max(max(trial.curve.values()) for trial in state.trials.values())
+    assert set(state.scores) == {"winner", "ridge"}
+
+
 def test_the_demo_data_stay_small_and_name_their_sources():
     demo = SEARCH_SPACES / "demo"
-    assert sum(path.stat().st_size for path in demo.rglob("*") if path.is_file()) < 10_000_000
+    assert sum(path.stat().st_size for path in demo.rglob("*") if path.is_file()) < 20_000_000
     assert all((folder / "SOURCES.txt").is_file() for folder in demo.iterdir())

@@ -12,7 +12,7 @@ from genotune.journal import Journal
 from genotune.plan import MachineSize, make_plan
 from genotune.run import Outcome
 from genotune.spec import read_spec
-from genotune.terminal import Terminal, best_trial, draw_words, show_plan, summary
+from genotune.terminal import Terminal, best_trial, draw_words, family_lines, show_plan, summary
 from genotune.trial import Judge
 
 
@@ -36,8 +36,8 @@ def controller(plan, journal):
     settings = plan.spec.settings
     controller = Controller(
         journal,
-        searcher=settings.search.build(plan.spec.space, plan.spec.direction),
-        scheduler=settings.scheduler.build(plan.spec.direction, own_epochs={"poisson_cnn": 4}),
+        searcher=settings.search.build(plan.spec.space, plan.judge.direction),
+        scheduler=settings.scheduler.build(plan.judge.direction, own_epochs={"poisson_cnn": 4}),
         limits=Limits(5, 2.0),
         seed=1,
     )
@@ -121,7 +121,8 @@ def outcome_of(plan, journal, *, metric="pearson", winner=0.6, baseline=0.5, del
     if registered:
         journal.append("registered", name="tiny", version=3, run_id="x")
     folder = journal.path.parent
-    return Outcome(folder, plan, journal.state, Judge(metric, 16), delivered, "sqlite:///here/mlflow.db")
+    plan = plan._replace(judge=Judge(metric, bin_bp=16))
+    return Outcome(folder, plan, journal.state, delivered, "sqlite:///here/mlflow.db")
 
 
 def test_the_summary_says_what_won_by_how_much_and_where_to_look(plan, journal):
@@ -161,6 +162,23 @@ def test_a_baseline_that_is_no_number_is_shown_as_none(plan, journal):
     outcome = outcome_of(plan, journal)
     journal.state.baselines[BASELINE] = {}
     assert summary(outcome)[1].endswith("k-mer ridge -")
+
+
+def test_several_families_are_told_apart_the_best_one_first(plan, journal):
+    start_s = journal.state.last_s
+    for trial, family, values in ((0, "ridge", (0.2,)), (1, "poisson_cnn", (0.1, 0.5)), (2, "ridge", (0.3,))):
+        journal.append("proposed", trial=trial, family=family, picks={}, params={}, seed=1)
+        for epoch, value in enumerate(values, start=1):
+            journal.append("report", trial=trial, epoch=epoch, value=value, metrics={}, checkpoint=None)
+        journal.state.trials[trial].running_since_s = start_s
+    lines = family_lines(journal.state, "pearson", now_s=start_s + 61)
+    assert lines == [
+        "poisson_cnn: best pearson 0.5000, 1 trial, 1 min 01 s",
+        "ridge: best pearson 0.3000, 2 trials, 2 min 02 s",
+    ]
+    assert family_lines(journal.state, "mse", now_s=start_s)[0].startswith("poisson_cnn: best mse 0.1000")
+    journal.state.trials.pop(1)
+    assert family_lines(journal.state, "pearson", now_s=start_s) == []
 
 
 def test_the_best_trial_is_the_first_of_equals_and_never_one_without_a_number(controller):

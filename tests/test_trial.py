@@ -6,9 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from genotune.settings import build
 from genotune.store import SequenceStore, Splits
-from genotune.trainables import FamilySettings, load_model
+from genotune.trainables import build_trainable, load_model
 from genotune.trainables.trainable import FitPlan, Progress
 from genotune.trial import Judge, NotFiniteError, TrialSetup, device_for, fit_trial, score_model, trial_name
 
@@ -44,7 +43,7 @@ def store():
 def setup(tmp_path):
     return TrialSetup(
         splits=Splits(np.array([0]), np.array([1])),
-        judge=Judge("pearson", 16),
+        judge=Judge("pearson", bin_bp=16),
         folder=tmp_path / "trials",
         best=1,
         last=1,
@@ -83,7 +82,7 @@ def test_every_epoch_is_reported_with_the_objective_and_a_checkpoint_that_gives_
     last = reports[-1]
     assert last.checkpoint == f"{trial_name(3)}/epoch-0004"
     model = load_model(setup.folder / last.checkpoint / "model")
-    again = score_model(model, store, contigs=setup.splits.validation, judge=setup.judge)
+    again = score_model(model, store, members=setup.splits.validation, judge=setup.judge)
     assert again["pearson"] == pytest.approx(last.value, abs=1e-6)
 
 
@@ -115,7 +114,7 @@ def test_a_loss_that_is_no_number_fails_the_trial_and_says_what_may_help(store, 
 
 
 def test_a_metric_to_be_minimised_is_turned_for_the_family_and_the_checkpoints(store, setup):
-    setup = setup._replace(judge=Judge("mse", 16))
+    setup = setup._replace(judge=Judge("mse", bin_bp=16))
     reports = reports_of(TASK, store, setup=setup)
     kept = sorted(path.name for path in (setup.folder / trial_name(3)).iterdir())
     best = min(reports, key=lambda report: report.value)
@@ -138,4 +137,4 @@ def test_a_trial_that_has_no_part_of_a_gpu_runs_on_the_cpu():
 
 
 def test_the_settings_of_a_trial_are_built_as_the_spec_built_them():
-    assert build(FamilySettings, {"family": "poisson_cnn", **PARAMS}).schedule.patience == 1
+    assert build_trainable("poisson_cnn", PARAMS, SequenceStore.columns).schedule.patience == 1

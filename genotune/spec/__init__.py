@@ -1,6 +1,6 @@
 """The search-space file: the one place that knows every part."""
 
-from genotune.spec.reading import Spec, fit_problems, read_spec, spec_error
+from genotune.spec.reading import Spec, fit_problems, objective_problems, read_spec, spec_error
 from genotune.spec.schema import Resources, SpecFile
 
-__all__ = ["Resources", "Spec", "SpecFile", "fit_problems", "read_spec", "spec_error"]
+__all__ = ["Resources", "Spec", "SpecFile", "fit_problems", "objective_problems", "read_spec", "spec_error"]

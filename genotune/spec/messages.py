@@ -138,7 +138,8 @@ def _place(kind: Any, location: tuple[int | str, ...]) -> _Place:
     current = kind
     for step in location:
         members = _members(current)
-        tagged = [member for member in members if _is_tagged(member, step)]
+        # Only a union's tag stands in a location; a field may be called the same.
+        tagged = [member for member in members if len(members) > 1 and _is_tagged(member, step)]
         if tagged:
             current = tagged[0]
             continue
@@ -170,7 +171,7 @@ def _members(kind: Any) -> list[Any]:
 def _is_tagged(member: Any, tag: object) -> bool:
     if not (isinstance(member, type) and issubclass(member, BaseModel)):
         return False
-    return tag not in member.model_fields and any(
+    return any(
         get_origin(field.annotation) is Literal and tag in get_args(field.annotation)
         for name, field in member.model_fields.items()
         if name in ("kind", "family", "by")

@@ -1,21 +1,24 @@
 """A search-space file, read and checked in one go: every fault at once, each with its line."""
 
 import hashlib
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from genotune.columns import TargetKind
+from genotune.data import SOURCES
 from genotune.errors import Problem, SpecError
-from genotune.metrics import METRICS
+from genotune.metrics import metric_problem
 from genotune.settings import build
 from genotune.spec.messages import did_you_mean, problem_of, problems_of
 from genotune.spec.schema import SpecFile
 from genotune.spec.yaml_source import YamlPath, YamlSource, YamlSyntaxError, parse_yaml
-from genotune.trainables import FAMILIES, FamilySettings
-from genotune.trainables.trainable import DataPlan, Trainable
+from genotune.store import Outline
+from genotune.trainables import FAMILIES, build_trainable, settings_of, unreadable
+from genotune.trainables.trainable import Trainable
+from genotune.tuning.domains import Pick
 from genotune.tuning.space import Space, Template, parse_template
 
 
@@ -44,20 +47,21 @@ class Spec(NamedTuple):
         """Of the text."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
-    @property
-    def direction(self) -> str:
-        """'maximize' or 'minimize'."""
-        return METRICS[self.settings.objective.metric].direction
+    def trainable_kind(self, family: str) -> type[Trainable[Any, Any]]:
+        """The settings of a family on this spec's data."""
+        kind = settings_of(family, self.settings.data.yields)
+        assert kind is not None, family
+        return kind
 
-    @property
-    def bin_bp(self) -> int:
-        """Width of the bins on which the objective is computed."""
-        return self.settings.objective.bin_bp or self.settings.data.resolution_bp
+    def trainables_at_ends(self, family: str) -> Iterator[tuple[Mapping[str, Pick], Trainable[Any, Any]]]:
+        """The family at the ends of its ranges, each with what was picked."""
+        template = self.space[family]
+        for picks, _ in template.ends():
+            yield picks, build_trainable(family, template.build(picks), self.settings.data.yields)
 
     def epochs_of(self, family: str) -> int:
         """The most epochs that a trial of the family gets."""
-        own: int | None = FAMILIES[family].own_epochs
-        return own or self.settings.scheduler.max_epochs
+        return self.trainable_kind(family).own_epochs or self.settings.scheduler.max_epochs
 
 
 def read_spec(path: Path, *, text: str | None = None) -> Spec:
@@ -79,7 +83,7 @@ def read_spec(path: Path, *, text: str | None = None) -> Spec:
         raise SpecError([f"{path}:1: the file must be a mapping (name: ..., data: ..., models: ...)."])
     problems = list(source.problems)
     settings = _settings(source.values, problems)
-    space = _space(source.values.get("models"), problems)
+    space = _space(source.values.get("models"), _columns(source.values.get("data")), problems)
     problems += _resources_of_no_model(source.values.get("resources"), space)
     if settings is not None:
         problems += _crossed(settings, space)
@@ -89,17 +93,14 @@ def read_spec(path: Path, *, text: str | None = None) -> Spec:
     return Spec(path, text, settings, space)
 
 
-def fit_problems(spec: Spec, data: DataPlan) -> list[Problem]:
-    """What in the spaces doesn't fit the data, at any of their ends; nothing is decoded for this."""
-    problems: list[Problem] = []
-    for index, (family, template) in enumerate(spec.space.items()):
-        for picks, _ in template.ends():
-            trainable: Trainable = build(FamilySettings, {"family": family, **template.build(picks)})
-            problems += [
-                Problem(("models", index, "params", *template.source_path(picks, problem.path)), problem.message)
-                for problem in trainable.problems(data)
-            ]
-    return problems
+def fit_problems(spec: Spec, outline: Outline) -> list[Problem]:
+    """What in the spaces doesn't fit the training split, at any of their ends; nothing is decoded for this."""
+    return [
+        Problem(("models", index, "params", *template.source_path(picks, problem.path)), problem.message)
+        for index, (family, template) in enumerate(spec.space.items())
+        for picks, trainable in spec.trainables_at_ends(family)
+        for problem in trainable.problems(outline)
+    ]
 
 
 def spec_error(spec: Spec, problems: list[Problem]) -> SpecError:
@@ -147,8 +148,20 @@ def _settings(values: Mapping[str, Any], problems: list[Problem]) -> SpecFile | 
     return settings
 
 
-def _space(models: object, problems: list[Problem]) -> Space:
-    """The space of each family that can be read; what can't is added to the problems."""
+def _columns(data: object) -> frozenset[str] | None:
+    """What the source gives; None where the spec doesn't name one that is known."""
+    kind = data.get("kind") if isinstance(data, Mapping) else None
+    return SOURCES[kind].yields if isinstance(kind, str) and kind in SOURCES else None
+
+
+def _space(models: object, columns: frozenset[str] | None, problems: list[Problem]) -> Space:
+    """The space of each family that can be read; what can't is added to the problems.
+
+    Args:
+        models: as the file says it.
+        columns: of the data; without them nothing is held against the families' settings.
+        problems: takes the faults.
+    """
     space: dict[str, Template] = {}
     for index, entry in enumerate(models if isinstance(models, list) else []):
         family = entry.get("family") if isinstance(entry, Mapping) else None
@@ -160,28 +173,47 @@ def _space(models: object, problems: list[Problem]) -> Space:
             problems.append(Problem(here, f"unknown family {family!r}.{did_you_mean(family, list(FAMILIES))}"))
         elif family in space:
             problems.append(Problem(here, f"{family} stands here twice; put both into one entry, with `choice`."))
+        elif columns is not None and (fault := unreadable(family, columns)):
+            problems.append(Problem(here, fault))
         else:
             template, faults = parse_template(params)
-            faults = faults or _faults_at_ends(family, template)
+            kind = None if columns is None else settings_of(family, columns)
+            faults = faults or ([] if kind is None else _faults_at_ends(family, kind, template))
             problems += [Problem(("models", index, "params", *fault.path), fault.message) for fault in faults]
             space[family] = template
     return space
 
 
-def _faults_at_ends(family: str, template: Template) -> list[Problem]:
+def _faults_at_ends(family: str, kind: type[Trainable[Any, Any]], template: Template) -> list[Problem]:
     """What the family's own settings refuse at the ends of the ranges; fixed values are among them."""
     faults: dict[Problem, None] = {}
     for picks, _ in template.ends():
         values = template.build(picks)
         try:
-            build(FAMILIES[family], {"family": family, **values})
+            build(kind, {"family": family, **values})
         except ValidationError as error:
             for detail in error.errors(include_url=False):
-                path, message = problem_of(detail, FAMILIES[family], name=family)
+                path, message = problem_of(detail, kind, name=family)
                 # An unknown key is at fault itself, whatever choice stands behind it.
                 whole = len(path) - (detail["type"] == "extra_forbidden")
                 faults[Problem((*template.source_path(picks, path[:whole]), *path[whole:]), message)] = None
     return list(faults)
+
+
+def objective_problems(settings: SpecFile, target: TargetKind | None) -> Iterator[Problem]:
+    """What is wrong with the objective for this kind of target; None: not known yet."""
+    metric = settings.objective.metric
+    fault = None if metric is None or target is None else metric_problem(metric, target)
+    if fault is not None:
+        yield Problem(("objective", "metric"), fault)
+
+
+def _wrong_split(settings: SpecFile) -> str:
+    wanted = "contig" if settings.data.splits_of == "contigs" else "column, family or random"
+    return (
+        f"found {settings.split.by}; the source {settings.data.kind} is split by {settings.data.splits_of}: "
+        f"write by: {wanted}."
+    )
 
 
 def _resources_of_no_model(resources: object, space: Space) -> Iterator[Problem]:
@@ -193,13 +225,12 @@ def _resources_of_no_model(resources: object, space: Space) -> Iterator[Problem]
 
 def _crossed(settings: SpecFile, space: Space) -> Iterator[Problem]:
     """Faults that lie between two parts of the file."""
-    resolution_bp, bin_bp = settings.data.resolution_bp, settings.objective.bin_bp
-    if bin_bp is not None and bin_bp % resolution_bp:
-        yield Problem(
-            ("objective", "bin_bp"),
-            f"found {bin_bp}; must be a whole multiple of data.resolution_bp ({resolution_bp}), "
-            f"e.g. {math.ceil(bin_bp / resolution_bp) * resolution_bp}.",
-        )
+    fault = settings.data.bin_fault(settings.objective.bin_bp)
+    if fault is not None:
+        yield Problem(("objective", "bin_bp"), fault)
+    yield from objective_problems(settings, settings.data.known_target)
+    if settings.split.of != settings.data.splits_of:
+        yield Problem(("split", "by"), _wrong_split(settings))
     for family, fault_of_search in settings.search.problems(space):
         index = list(space).index(family)
         yield Problem(("models", index, "params", *fault_of_search.path), fault_of_search.message)

@@ -4,13 +4,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
-from genotune.data import SourceSettings
+from genotune.data import AnySourceSettings
 from genotune.errors import describe
 from genotune.genome.splits import SplitSettings
-from genotune.metrics import SIGNAL, metric_problem
+from genotune.metrics import METRICS
 from genotune.settings import Settings
+from genotune.spec.messages import did_you_mean
 from genotune.tuning import SchedulerSettings, SearchSettings
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -27,6 +28,12 @@ def _file_name(name: str) -> str:
     return name
 
 
+def _metric(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(f"unknown metric {name!r}.{did_you_mean(name, list(METRICS))}")
+    return name
+
+
 Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -38,25 +45,17 @@ class ModelEntry(Settings):
 
 
 class Objective(Settings):
-    """What the sweep is judged by, on one set of validation bins for all trials.
+    """What the sweep is judged by, on one set of validation bins or samples for all trials.
 
     Attributes:
-        metric: a name of metrics.py, which knows its direction.
-        bin_bp: width of the bins; the source's resolution_bp if null.
+        metric: a name of metrics.py, which knows its direction; null: the usual one for what is predicted.
+        bin_bp: width of the bins of a signal; the source's resolution_bp if null.
         split: always validation: the test split is scored once, by the winner.
     """
 
-    metric: str = "pearson"
+    metric: Annotated[str, AfterValidator(_metric)] | None = None
     bin_bp: Annotated[int, Field(ge=1)] | None = None
     split: Literal["validation"] = "validation"
-
-    @field_validator("metric")
-    @classmethod
-    def _is_known(cls, metric: str) -> str:
-        fault = metric_problem(metric, SIGNAL)
-        if fault:
-            raise ValueError(fault)
-        return metric
 
 
 class Budget(Settings):
@@ -122,7 +121,7 @@ class SpecFile(Settings):
     """One sweep, as the file says it; the params of its models are still spaces."""
 
     name: Annotated[str, AfterValidator(_file_name)]
-    data: SourceSettings
+    data: AnySourceSettings
     split: SplitSettings
     models: Annotated[tuple[ModelEntry, ...], Field(min_length=1)]
     search: SearchSettings

@@ -7,19 +7,20 @@ import warnings
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from genotune.errors import SweepError
 from genotune.tracking import names
+from genotune.tracking.signatures import describe_model
 from genotune.tracking.stores import open_client, shown_uri
-from genotune.trainables.trainable import Model
+from genotune.trainables.model import Model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
 
 _CODE: Final = Path(__file__).with_name("winner_model.py")
-_REQUIREMENTS: Final = ("genotune", "mlflow", "numpy", "pandas", "pydantic", "safetensors", "torch")
+_REQUIREMENTS: Final = ("genotune", "mlflow", "numpy", "pandas", "pydantic")
 _LOGGED_AS: Final = "winner"
 
 
@@ -87,7 +88,7 @@ def _log_model(
     from mlflow.entities import LoggedModelOutput
 
     run = client.get_run(run_id)
-    facts = _facts(model)
+    facts = names.flat_params(model.facts())
     logged = client.create_logged_model(
         run.info.experiment_id, _LOGGED_AS, source_run_id=run_id, tags=dict(tags), params=facts, model_type="genotune"
     )
@@ -104,17 +105,9 @@ def _log_model(
 def _save(target: Path, folder: Path, *, model: Model, logged: "LoggedModel", facts: Mapping[str, str]) -> None:
     """Write the model in MLflow's format: our code, the family's arrays and JSON, nothing pickled."""
     import mlflow.pyfunc
-    import numpy as np
-    import pandas as pd
     from mlflow.models import Model as MlflowModel
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema, TensorSpec
 
-    n_bins = (model.input_bp - 2 * model.crop_bp) // model.bin_bp
-    signature = ModelSignature(
-        inputs=Schema([ColSpec("string", "sequence")]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(model.tracks), n_bins))]),
-    )
+    described = describe_model(model)
     mlflow.pyfunc.save_model(
         target,
         mlflow_model=MlflowModel(
@@ -126,9 +119,11 @@ def _save(target: Path, folder: Path, *, model: Model, logged: "LoggedModel", fa
         ),
         python_model=str(_CODE),
         artifacts={"model": str(folder)},
-        signature=signature,
-        input_example=pd.DataFrame({"sequence": [_example(model.input_bp)]}),
-        pip_requirements=[f"{name}=={metadata.version(name).partition('+')[0]}" for name in _REQUIREMENTS],
+        signature=described.signature,
+        input_example=described.example,
+        pip_requirements=[
+            f"{name}=={metadata.version(name).partition('+')[0]}" for name in sorted({*_REQUIREMENTS, *model.libraries})
+        ],
     )
 
 
@@ -155,20 +150,6 @@ def _point_best_at(client: "MlflowClient", name: str, version: str) -> None:
     best = client.get_registered_model(name).aliases.get(names.BEST)
     if best is None or int(best) < int(version):
         client.set_registered_model_alias(name, names.BEST, version)
-
-
-def _facts(model: Model) -> dict[str, str]:
-    facts: dict[str, Any] = {
-        "tracks": list(model.tracks),
-        "bin_bp": model.bin_bp,
-        "input_bp": model.input_bp,
-        "crop_bp": model.crop_bp,
-    }
-    return names.flat_params(facts)
-
-
-def _example(length_bp: int) -> str:
-    return ("ACGTTGCA" * -(-length_bp // 8))[:length_bp]
 
 
 def _folder_sha256(folder: Path) -> str:

@@ -96,8 +96,6 @@ class Translator:
 
     def __init__(self) -> None:
         self._state = SweepState()
-        self._running_since: dict[int, float] = {}
-        self._ran_s: dict[int, float] = {}
         self._settled = Changes()
         self._translate: Mapping[str, Callable[[Event, Changes], None]] = {
             "sweep_started": self._sweep_started,
@@ -154,7 +152,6 @@ class Translator:
         changes[SWEEP].tags[names.STATUS] = "running"
         self._become(SWEEP, "RUNNING", event, changes)
         for trial in self._open_trials():
-            self._stop_clock(trial.number, self._state.last_s)
             changes[trial_key(trial.number)].tags[names.STATUS] = "waiting"
             self._become(trial_key(trial.number), "SCHEDULED", event, changes)
 
@@ -169,7 +166,6 @@ class Translator:
 
     def _started(self, event: Event, changes: Changes) -> None:
         number = event.values["trial"]
-        self._running_since.setdefault(number, event.time_s)
         changes[trial_key(number)].tags |= {names.DEVICE: event.values["device"], names.STATUS: "running"}
         self._become(trial_key(number), "RUNNING", event, changes)
 
@@ -192,14 +188,13 @@ class Translator:
     def _ended(self, event: Event, changes: Changes) -> None:
         values = event.values
         trial = self._state.trials[values["trial"]]
-        self._stop_clock(trial.number, event.time_s)
         change = changes[trial_key(trial.number)]
         change.tags |= {
             names.STATUS: values["status"],
             names.REASON: names.value_text(values["reason"]),
             names.RUNG: str(trial.rung),
         }
-        metrics = {"duration_s": self._ran_s.get(trial.number, 0.0), "epochs": trial.epoch}
+        metrics = {"duration_s": trial.ran_s(event.time_s), "epochs": trial.epoch}
         change.measure(metrics, event, step=trial.epoch)
         self._become(trial_key(trial.number), _ENDS[values["status"]], event, changes)
 
@@ -261,17 +256,11 @@ class Translator:
 
     def _kill_open_trials(self, event: Event, changes: Changes, *, reason: str) -> None:
         for trial in self._open_trials():
-            self._stop_clock(trial.number, event.time_s)
             changes[trial_key(trial.number)].tags |= {names.STATUS: "killed", names.REASON: names.value_text(reason)}
             self._become(trial_key(trial.number), "KILLED", event, changes)
 
     def _open_trials(self) -> Iterator[TrialState]:
         return (trial for trial in self._state.trials.values() if trial.ended_s is None)
-
-    def _stop_clock(self, trial: int, time_s: float) -> None:
-        """Count what the trial ran until now; between deaths and resumes nothing is counted."""
-        since = self._running_since.pop(trial, time_s)
-        self._ran_s[trial] = self._ran_s.get(trial, 0.0) + max(0.0, time_s - since)
 
 
 def _ms(event: Event) -> int:
@@ -294,6 +283,7 @@ def _fact_tags(facts: Mapping[str, Any]) -> dict[str, str]:
         "genotune.seed": facts["seed"],
         "genotune.objective": objective["metric"],
         "genotune.direction": objective["direction"],
+        "genotune.target": objective.get("kind"),
         "genotune.bin_bp": objective["bin_bp"],
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": "genotune",
@@ -306,11 +296,12 @@ def _dataset(facts: Mapping[str, Any]) -> DatasetFacts:
     """The files and what is read of them; two sweeps on the same bytes, read the same way, share the digest."""
     data, files = facts["data"], facts["files"]
     read = {"data": data, "sha256": sorted((file["role"], file["name"], file["sha256"]) for file in files)}
-    tracks = data.get("tracks", [])
-    features = [_tensor("uint8", [-1], name="sequence")]
-    targets = [_tensor("float32", [len(tracks), -1], name="signal")]
+    tracks, is_trait = data.get("tracks", []), "trait" in data
+    features = [_tensor("int8" if is_trait else "uint8", [-1], name="dosage" if is_trait else "sequence")]
+    target = _tensor("float64", [-1], name="phenotype") if is_trait else None
+    targets = [target or _tensor("float32", [len(tracks), -1], name="signal")]
     return DatasetFacts(
-        name=names.metric_key(f"{data['kind']} {' '.join(tracks)}")[:500],
+        name=names.metric_key(f"{data['kind']} {data['trait'] if is_trait else ' '.join(tracks)}")[:500],
         digest=hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:16],
         source=json.dumps({"uri": files[0]["path"] if files else ""}),
         schema=json.dumps({"mlflow_tensorspec": {"features": json.dumps(features), "targets": json.dumps(targets)}}),

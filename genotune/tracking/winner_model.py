@@ -1,4 +1,4 @@
-"""The code that MLflow runs to load a winner: DNA in, signal out. It needs no Ray.
+"""The code that MLflow runs to load a winner: DNA or genotypes in, signal or a trait out. It needs no Ray.
 
 `mlflow.pyfunc.load_model` executes a copy of this file that lies in the model's folder; nothing imports it.
 """
@@ -13,48 +13,86 @@ from mlflow.pyfunc.model import PythonModel
 
 from genotune.errors import DataError
 from genotune.genome.sequence import encode
-from genotune.store import CodeArray, FloatArray
+from genotune.store import MISSING_DOSAGE, CodeArray, DosageArray, FloatArray
 from genotune.trainables import load_model
+from genotune.trainables.model import GenotypeModel, SequenceModel
 
 
 class WinnerModel(PythonModel):
-    """A sweep's winner. Mean signal per base, in the tracks' own units."""
+    """A sweep's winner. Predictions are in the units of the tracks or of the trait; of classes, probabilities."""
 
     def load_context(self, context: Any) -> None:
-        """Load the weights that lie beside this file."""
+        """Load the model that lies beside this file."""
         self._model = load_model(Path(context.artifacts["model"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> FloatArray:
-        """Signal along the inner part of each sequence.
+        """Signal along the inner part of each sequence, or the trait of each sample.
 
         Args:
             context: MLflow's; not used.
-            model_input: a column `sequence`, each as long as the model's input; lower case is taken as upper, an
-                unknown base is N.
+            model_input: for tracks a column `sequence`, each as long as the model's input; lower case is taken as
+                upper, an unknown base is N. For a trait a row for each sample with a column for each variant, named
+                'id_counted allele' as in a .raw file of `plink2 --export A`, that holds the copies of that allele (0,
+                1, 2; missing where not called), and a column for each covariate. Other columns are ignored.
             params: MLflow's; not used.
 
         Returns:
-            (example, track, bin).
+            (example, track, bin); or (sample,), of a trait with more than two classes (sample, class).
 
         Raises:
-            DataError: a sequence of another length, or with a letter that is no nucleotide.
+            DataError: a sequence of another length, or with a letter that is no nucleotide; a column that is not there,
+                or a dosage that is none.
         """
         del context, params
-        codes = [self._encode(row, sequence) for row, sequence in enumerate(model_input["sequence"])]
-        return self._model.predict(np.stack(codes) if codes else np.empty((0, self._model.input_bp), dtype=np.uint8))
+        if isinstance(self._model, GenotypeModel):
+            return _predict_trait(self._model, model_input)
+        assert isinstance(self._model, SequenceModel), type(self._model)
+        return _predict_signal(self._model, model_input)
 
-    def _encode(self, row: int, sequence: str) -> CodeArray:
-        wanted = self._model.input_bp
-        if len(sequence) != wanted:
-            message = (
-                f"sequence {row}: {len(sequence)} bases; this model takes exactly {wanted}. Take {wanted} bases around "
-                "the place of interest, filled up with N where the contig ends."
-            )
-            raise DataError(message)
-        try:
-            return encode(sequence.encode("ascii", "replace"))
-        except DataError as error:
-            raise DataError(f"sequence {row}: {error}") from None
+
+def _predict_signal(model: SequenceModel, table: pd.DataFrame) -> FloatArray:
+    codes = [_encode(row, sequence, length_bp=model.input_bp) for row, sequence in enumerate(table["sequence"])]
+    return model.predict(np.stack(codes) if codes else np.empty((0, model.input_bp), dtype=np.uint8))
+
+
+def _encode(row: int, sequence: str, *, length_bp: int) -> CodeArray:
+    if len(sequence) != length_bp:
+        message = (
+            f"sequence {row}: {len(sequence)} bases; this model takes exactly {length_bp}. Take {length_bp} bases "
+            "around the place of interest, filled up with N where the contig ends."
+        )
+        raise DataError(message)
+    try:
+        return encode(sequence.encode("ascii", "replace"))
+    except DataError as error:
+        raise DataError(f"sequence {row}: {error}") from None
+
+
+def _predict_trait(model: GenotypeModel, table: pd.DataFrame) -> FloatArray:
+    names = model.variants.names
+    missing = [name for name in (*names, *model.covariate_names) if name not in table.columns]
+    if missing:
+        message = (
+            f"{len(missing)} of the model's {len(names) + len(model.covariate_names)} columns are not there: "
+            f"{', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}. Export the counted alleles that the names "
+            "end in, e.g. with plink2 --export A --export-allele."
+        )
+        raise DataError(message)
+    covariates = table[list(model.covariate_names)].to_numpy(dtype=np.float32)
+    if not np.isfinite(covariates).all():
+        raise DataError(f"covariates {', '.join(model.covariate_names)}: a value is missing; fill it in first.")
+    return model.predict(_dosages(table[list(names)]), covariates)
+
+
+def _dosages(table: pd.DataFrame) -> DosageArray:
+    """(sample, variant) codes of a table of copies of alleles."""
+    copies = table.to_numpy(dtype=np.float64)
+    called = ~np.isnan(copies)
+    strange = called & ~np.isin(copies, (0.0, 1.0, 2.0))
+    if strange.any():
+        row, column = np.argwhere(strange)[0]
+        raise DataError(f"sample {row}: {table.columns[column]} is {copies[row, column]:g}; a dosage is 0, 1 or 2.")
+    return np.where(called, copies, MISSING_DOSAGE).astype(np.int8)
 
 
 set_model(WinnerModel())

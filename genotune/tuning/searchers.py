@@ -5,7 +5,8 @@ from a random stream of its own. So a searcher that is told a journal from the s
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Final, Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ from genotune.tuning.domains import Domain, FloatRange, Pick
 from genotune.tuning.space import Direction, Draw, Space
 
 Outcome = Literal["complete", "stopped", "failed", "killed"]
+
+FIRST_TRIALS: Final = 3
+"""Trials that each of several families gets before they compete."""
 
 _FINENESS: Final = 2**53
 
@@ -31,6 +35,8 @@ class Point(NamedTuple):
 class Searcher(ABC):
     """Proposes trials, numbered from 0 in the order of proposal.
 
+    Each family gets its first `FIRST_TRIALS` in turn, so that none is judged by less; then the searcher is free.
+
     Args:
         space: what there is to choose from.
     """
@@ -38,10 +44,22 @@ class Searcher(ABC):
     def __init__(self, space: Space) -> None:
         self._space = space
         self._n_asked = 0
+        self._n_of: Counter[str] = Counter()
 
-    def ask(self) -> Draw | None:
-        """The next proposal; None if the space is exhausted."""
-        point = self._propose(self._n_asked)
+    @property
+    def families(self) -> tuple[str, ...]:
+        """What there is to choose from."""
+        return tuple(self._space)
+
+    def ask(self, family: str | None = None) -> Draw | None:
+        """The next proposal; None if the space is exhausted.
+
+        Args:
+            family: that it should be of, once each has had its first trials; a searcher with an order of its own goes
+                on in that.
+        """
+        due = self._due()
+        point = self._propose(self._n_asked, due if family is None or len(due) == 1 else (family,))
         if point is None:
             return None
         self._take(point)
@@ -75,16 +93,26 @@ class Searcher(ABC):
         assert 0 <= number < self._n_asked, f"trial {number} was never proposed"
 
     @abstractmethod
-    def _propose(self, number: int) -> Point | None:
-        """The point to try as trial `number`."""
+    def _propose(self, number: int, families: Sequence[str]) -> Point | None:
+        """The point to try as trial `number`, of one of these families."""
+
+    def _due(self) -> Sequence[str]:
+        """The families that the next trial may be of."""
+        if len(self._space) == 1:
+            return tuple(self._space)
+        fewest = min(self._n_of[family] for family in self._space)
+        if fewest >= FIRST_TRIALS:
+            return tuple(self._space)
+        return (next(family for family in self._space if self._n_of[family] == fewest),)
 
     def _may_follow(self, point: Point) -> bool:  # noqa: ARG002 - for searchers with an order of their own
         """Whether a point of the space can be the next proposal."""
         return True
 
-    def _take(self, point: Point) -> None:  # noqa: ARG002 - for searchers that keep what they proposed
+    def _take(self, point: Point) -> None:
         """Count a point as proposed."""
         self._n_asked += 1
+        self._n_of[point.family] += 1
 
 
 class SearcherSettings(Settings, ABC):
@@ -106,7 +134,7 @@ class SearcherSettings(Settings, ABC):
 
 
 class RandomSettings(SearcherSettings):
-    """Each trial at random: a family, all alike, then each domain evenly on its own scale."""
+    """Each trial at random: after the first of each, a family, all alike; each domain evenly on its own scale."""
 
     kind: Literal["random"] = "random"
 
@@ -141,8 +169,8 @@ class RandomSearcher(Searcher):
         super().__init__(space)
         self._seed = seed
 
-    def _propose(self, number: int) -> Point:
-        return random_point(self._space, stream(self._seed, number))
+    def _propose(self, number: int, families: Sequence[str]) -> Point:
+        return random_point(self._space, families, stream(self._seed, number))
 
 
 class GridSearcher(Searcher):
@@ -153,7 +181,7 @@ class GridSearcher(Searcher):
         self._points = _in_turn([_points(space, family) for family in space])
         self._next = next(self._points, None)
 
-    def _propose(self, number: int) -> Point | None:  # noqa: ARG002 - the next is the next
+    def _propose(self, number: int, families: Sequence[str]) -> Point | None:  # noqa: ARG002 - the next is the next
         return self._next
 
     def _may_follow(self, point: Point) -> bool:
@@ -169,9 +197,8 @@ def stream(seed: int, number: int) -> np.random.Generator:
     return np.random.default_rng([seed, number])
 
 
-def random_point(space: Space, rng: np.random.Generator) -> Point:
-    """A point at random: a family, all alike, then each active domain evenly on its own scale."""
-    families = list(space)
+def random_point(space: Space, families: Sequence[str], rng: np.random.Generator) -> Point:
+    """A point at random: one of the families, all alike, then each active domain evenly on its own scale."""
     family = families[int(rng.integers(len(families)))]
     return Point(family, space[family].pick_each(lambda _, domain: domain.at(_share(rng))))
 

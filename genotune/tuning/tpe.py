@@ -7,7 +7,7 @@ neither suggested nor learned from.
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field
@@ -59,16 +59,15 @@ class TPESearcher(Searcher):
         self._points: list[Point] = []
         self._trials: list[FrozenTrial] = []
 
-    def _propose(self, number: int) -> Point:
+    def _propose(self, number: int, families: Sequence[str]) -> Point:
         from optuna.trial import TrialState
 
         n_learned = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in self._trials)
         if n_learned < self._settings.n_startup_trials:
-            return random_point(self._space, stream(self._settings.seed, number))
+            return random_point(self._space, families, stream(self._settings.seed, number))
         trial = self._study(number).ask()
-        families = list(self._space)
-        which = int(_suggest(trial, _FAMILY, Choice(len(families)))) if len(families) > 1 else 0
-        family = families[which]
+        assert len(families) in (1, len(self._space)), "one family's turn, or all are free"
+        family = families[int(_suggest(trial, _FAMILY, Choice(len(families)))) if len(families) > 1 else 0]
         picks = self._space[family].pick_each(lambda name, domain: _suggest(trial, f"{family}/{name}", domain))
         return Point(family, picks)
 

@@ -58,13 +58,69 @@ def test_a_file_gives_its_settings_and_its_space(read):
     assert spec.settings.name == "tiny"
     assert list(spec.space) == ["poisson_cnn"]
     assert list(spec.space["poisson_cnn"].domains) == ["channels", "n_blocks", "learning_rate"]
-    assert (spec.direction, spec.bin_bp) == ("maximize", 16)
     assert spec.epochs_of("poisson_cnn") == 4
     assert spec.epochs_of("ridge") == 1
 
 
-def test_the_objective_has_the_width_of_the_data_if_none_is_said(read):
-    assert read(changed(("objective: {metric: pearson, bin_bp: 16}", "objective: {metric: pearson}"))).bin_bp == 16
+PLINK = """\
+name: mice
+data: {kind: plink, genotypes: mice.bed, phenotypes: mice.tsv, trait: CD8, missing: [NA, -9]}
+split: {by: column, column: sire, validation: 0.2, test: 0.2}
+models:
+  - family: ridge
+    params: {penalty: {log_uniform: [0.1, 10]}}
+  - family: boosted_trees
+    params: {max_depth: {int: [2, 4]}, n_variants: {choice: [10, null]}}
+search: {kind: random}
+scheduler: {kind: none, max_epochs: 2}
+budget: {trials: 5}
+"""
+
+
+def test_a_family_has_the_settings_of_the_data_that_the_spec_names(read, faults):
+    spec = read(PLINK)
+    assert spec.settings.data.missing == ("NA", "-9")
+    assert spec.trainable_kind("ridge").title == "GBLUP"
+    assert read(changed(("search:", "  - family: ridge\nsearch:"))).trainable_kind("ridge").title == "k-mer ridge"
+    assert faults(PLINK.replace("penalty:", "flank_bp:")) == [
+        "tiny.yaml:6: params.flank_bp: ridge has no such setting. Allowed: penalty, n_variants, standardize."
+    ]
+
+
+def test_a_family_that_can_not_read_the_data_is_refused_with_those_that_can(faults):
+    assert faults(PLINK.replace("family: ridge", "family: poisson_cnn")) == [
+        "tiny.yaml:5: family: poisson_cnn needs the columns 'sequence', 'signal', which this source doesn't give. "
+        "Families that can use it: boosted_trees, ridge."
+    ]
+
+
+def test_a_source_is_split_by_what_it_is_made_of(faults):
+    by_contig = PLINK.replace("{by: column, column: sire, validation: 0.2, test: 0.2}", CONTIG_SPLIT)
+    assert faults(by_contig) == [
+        "tiny.yaml:3: split.by: found contig; the source plink is split by samples: write by: column, family or random."
+    ]
+    by_family = changed((CONTIG_SPLIT, "{by: family, validation: 0.2, test: 0.2}"))
+    assert faults(by_family) == [
+        "tiny.yaml:9: split.by: found family; the source bigwig is split by contigs: write by: contig."
+    ]
+
+
+CONTIG_SPLIT = "{by: contig, validation: [chrB], test: [chrC]}"
+
+
+def test_a_fault_of_a_split_by_column_is_told_at_its_own_key(faults):
+    assert faults(PLINK.replace("validation: 0.2", "validation: 1.2")) == [
+        "tiny.yaml:3: split.validation: found 1.2; must be a share of the samples between 0 and 1, e.g. 0.2. "
+        "A list of groups will do too."
+    ]
+    assert faults(PLINK.replace("column: sire, ", "")) == ["tiny.yaml:3: split.column: is missing, and has no default."]
+
+
+def test_an_objective_that_the_set_kind_of_trait_does_not_have_is_refused(faults):
+    text = PLINK.replace("trait: CD8", "trait: CD8, trait_kind: binary") + "objective: {metric: pearson, bin_bp: 32}\n"
+    metric, bins = faults(text)
+    assert metric.startswith("tiny.yaml:12: objective.bin_bp: found 32; samples are scored one by one, not in bins.")
+    assert bins.startswith("tiny.yaml:12: objective.metric: pearson is for a")
 
 
 def test_a_line_end_of_windows_and_a_byte_order_mark_change_nothing(read):

@@ -13,8 +13,8 @@ from genotune.errors import SweepError
 from genotune.genome.sequence import encode
 from genotune.tracking import register_winner
 from genotune.trainables import load_model
+from genotune.trainables.kmer_ridge import KmerRidge, KmerRidgeModel
 from genotune.trainables.kmers import canonical_kmers
-from genotune.trainables.ridge import Ridge, RidgeModel
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy:DeprecationWarning"
@@ -32,9 +32,11 @@ print(json.dumps({"signal": signal.tolist(), "dtype": str(signal.dtype), "ray": 
 
 def ridge_model(seed=0):
     rng = np.random.default_rng(seed)
-    settings = Ridge(k=2, bin_bp=32, flank_bp=32)
+    settings = KmerRidge(k=2, bin_bp=32, flank_bp=32)
     n_features = canonical_kmers(2).n_features
-    return RidgeModel(settings, rng.random((2, n_features, 2)), rng.random(2), tracks=("atac", "h3k4me3"), bin_bp=32)
+    return KmerRidgeModel(
+        settings, rng.random((2, n_features, 2)), rng.random(2), tracks=("atac", "h3k4me3"), bin_bp=32
+    )
 
 
 def saved(model, folder):

@@ -13,8 +13,8 @@ import pytest
 from genotune.tracking import register_winner
 from genotune.tracking.recorder import Recorder
 from genotune.tracking.stores import open_client
+from genotune.trainables.kmer_ridge import KmerRidge, KmerRidgeModel
 from genotune.trainables.kmers import canonical_kmers
-from genotune.trainables.ridge import Ridge, RidgeModel
 
 pytestmark = pytest.mark.slow
 
@@ -82,8 +82,8 @@ def test_a_sweep_that_began_before_its_server_is_delivered_and_registered(sweep,
     runs = client.search_runs([experiment.experiment_id])
     assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
 
-    model = RidgeModel(
-        Ridge(k=1, bin_bp=32, flank_bp=0),
+    model = KmerRidgeModel(
+        KmerRidge(k=1, bin_bp=32, flank_bp=0),
         np.ones((1, canonical_kmers(1).n_features, 1)),
         np.ones(1),
         tracks=("atac",),

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from genotune.errors import SweepError
 from genotune.settings import build
 from genotune.tuning import SearchSettings
-from genotune.tuning.searchers import GridSettings, RandomSettings, Searcher, SearcherSettings
+from genotune.tuning.searchers import FIRST_TRIALS, GridSettings, RandomSettings, Searcher, SearcherSettings
 from genotune.tuning.space import Draw, Space, parse_template
 
 KINDS = [member.model_fields["kind"].default for member in get_args(get_args(SearchSettings)[0])]
@@ -285,3 +285,32 @@ def test_grid_names_the_continuous_ranges_that_it_cannot_list() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_space_of_counted_values_suits_every_searcher(kind: str) -> None:
     assert settings_of(kind).problems(space_of(COUNTED)) == []
+
+
+@pytest.mark.parametrize("kind", ["tpe", "random"])
+def test_each_family_gets_its_first_trials_in_turn_and_then_the_search_is_free(kind: str) -> None:
+    families = ("poisson_cnn", "boosted_trees", "ridge")
+    space = {family: parse_template({"rate": {"log_uniform": [0.001, 1.0]}})[0] for family in families}
+    searcher = build(SearchSettings, {"kind": kind, "seed": 2}).build(space, "maximize")
+    drawn = []
+    for number in range(40):
+        draw = searcher.ask()
+        drawn.append(draw.family)
+        value = {"poisson_cnn": 0.9, "boosted_trees": 0.5, "ridge": 0.1}[draw.family]
+        searcher.tell(number, curve={1: value}, status="complete")
+    assert tuple(drawn[:9]) == families * FIRST_TRIALS
+    later = Counter(drawn[9:])
+    assert later["poisson_cnn"] < 31, "the others are not shut out of the search"
+    if kind == "tpe":
+        assert later["poisson_cnn"] > later["ridge"]
+
+
+@pytest.mark.parametrize("kind", ["tpe", "random"])
+def test_a_family_that_is_asked_for_is_proposed_once_each_has_had_its_first_trials(kind: str) -> None:
+    space = {family: parse_template({"rate": {"uniform": [0.0, 1.0]}})[0] for family in ("a", "b")}
+    searcher = build(SearchSettings, {"kind": kind, "seed": 2}).build(space, "maximize")
+    drawn = []
+    for number in range(20):
+        drawn.append(searcher.ask("b").family)
+        searcher.tell(number, curve={1: 0.5}, status="complete")
+    assert drawn == ["a", "b"] * FIRST_TRIALS + ["b"] * (20 - 2 * FIRST_TRIALS)

@@ -1,0 +1,155 @@
+"""A whole sweep on genotypes: trees and GBLUP compete, and the winner predicts from what plink2 exports."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from data.plink_builders import default_bim, write_fileset
+
+from builders import clean_environment, rows
+from genotune.journal import read_state
+from genotune.plan import make_plan
+from genotune.spec import read_spec
+from sweeps import assert_record_is_complete, sweep_folder
+
+SPEC = """\
+name: mice
+data:
+  kind: plink
+  genotypes: mice.bed
+  phenotypes: mice.tsv
+  trait: {trait}
+  covariates: [age]
+  filters: {{min_maf: 0.05, min_call_rate: 0.9}}
+  keep_variants: 30
+split: {{by: column, column: litter, validation: 0.25, test: 0.25, seed: 1}}
+models:
+  - family: boosted_trees
+    params:
+      rounds_per_epoch: 5
+      n_variants: {{choice: [10, null]}}
+      max_depth: {{int: [1, 3]}}
+      learning_rate: {{log_uniform: [0.05, 0.5]}}
+      subsample: 0.8
+  - family: ridge
+    params: {{n_variants: {{choice: [10, null]}}, standardize: {{choice: [false, true]}}}}
+search: {{kind: tpe, seed: 3}}
+scheduler: {{kind: asha, max_epochs: 4, reduction_factor: 2}}
+budget: {{trials: 8}}
+trials: {{concurrent: 1}}
+"""
+
+PREDICT = """
+import sys
+import mlflow, numpy as np, pandas as pd
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/mice@best")
+np.save(sys.argv[3], model.predict(pd.read_csv(sys.argv[2], sep="\\t")))
+assert "ray" not in sys.modules
+assert len(model.metadata.signature.inputs.input_names()) > 1
+"""
+
+
+@pytest.fixture
+def mice(tmp_path):
+    """240 mice in litters of four, 60 variants of which four matter, a little missing here and there."""
+    rng = np.random.default_rng(5)
+    dosage = rng.binomial(2, rng.uniform(0.2, 0.5, 60), (240, 60)).astype(np.int8)
+    age = rng.normal(size=240)
+    value = dosage[:, :4] @ np.array([1.0, -0.8, 0.7, 0.6]) + 0.5 * age + rng.normal(scale=0.7, size=240)
+    dosage[rng.random(dosage.shape) < 0.02] = -1
+    bim = [
+        (contig, name, cm, -9 if index < 3 else position, first, second)
+        for index, (contig, name, cm, position, first, second) in enumerate(default_bim(60))
+    ]
+    write_fileset(tmp_path, "mice", dosage, bim=bim)
+    table = pd.DataFrame(
+        {
+            "FID": [f"F{i // 2}" for i in range(240)],
+            "IID": [f"I{i}" for i in range(240)],
+            "litter": [f"L{i // 4}" for i in range(240)],
+            "age": age,
+            "weight": value,
+            "case": np.where(value > np.median(value), 2, 1),
+        }
+    )
+    table.loc[:4, "weight"] = np.nan
+    table.to_csv(tmp_path / "mice.tsv", sep="\t", index=False, na_rep="NA")
+    return table
+
+
+def spec_for(tmp_path, trait, **changes):
+    path = tmp_path / "mice.yaml"
+    text = SPEC.format(trait=trait)
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(("trait", "metric"), [("weight", "pearson"), ("case", "auroc")])
+def test_a_sweep_over_both_families_ends_with_a_complete_record_and_a_winner_that_predicts(
+    genotune, mice, tmp_path, trait, metric
+):
+    spec = spec_for(tmp_path, trait)
+    result = genotune("run", spec)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stderr == ""
+    state = read_state(sweep_folder(tmp_path))
+    assert state.status == "complete"
+    assert state.facts["objective"]["metric"] == metric
+    counts = dict.fromkeys(("boosted_trees", "ridge"), 0)
+    for trial in state.trials.values():
+        counts[trial.family] += 1
+    assert min(counts.values()) >= 3
+    assert "note mice.bim: 3 of 60 variants have no position" in result.stdout
+    assert ("missing in 5 of 240 samples" in result.stdout) == (trait == "weight")
+    assert "variants pass the filters in" in result.stdout
+    assert "GBLUP's" in result.stdout
+    assert "boosted_trees: best" in result.stdout
+    assert "ridge: best" in result.stdout
+    assert_record_is_complete(tmp_path, state)
+    (profile,) = rows(tmp_path / ".genotune" / "mlflow.db", "select dataset_profile from datasets")
+    assert json.loads(profile[0])["trait"] == trait
+    assert "I17" not in profile[0], "IDs of samples are nobody's business"
+    assert_winner_predicts_what_was_measured(spec, tmp_path, state, metric=metric)
+
+
+def assert_winner_predicts_what_was_measured(spec, tmp_path, state, *, metric):
+    """A bare process loads the model by name and predicts the validation mice from a table as plink2 writes it."""
+    plan = make_plan(read_spec(spec))
+    store = plan.data.read_store_here(plan.fold).store
+    members = plan.fold.validation
+    dosage = store.dosage[members].astype(float)
+    table = pd.DataFrame(np.where(dosage < 0, np.nan, dosage), columns=list(store.variants.names))
+    table = table.sample(frac=1, axis=1, random_state=1)
+    table.insert(0, "IID", store.samples[members, 1])
+    table["age"] = store.covariates[members, 0]
+    table.to_csv(tmp_path / "mice.raw", sep="\t", index=False, na_rep="NA")
+    uri = f"sqlite:///{tmp_path / '.genotune' / 'mlflow.db'}"
+    command = [sys.executable, "-W", "ignore", "-c", PREDICT, uri, str(tmp_path / "mice.raw"), str(tmp_path / "p.npy")]
+    result = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    predicted, observed = np.load(tmp_path / "p.npy"), store.phenotype[members]
+    if metric == "pearson":
+        measured = np.corrcoef(observed, predicted)[0, 1]
+    else:
+        cases, controls = predicted[observed == 1], predicted[observed == 0]
+        measured = np.mean(cases[:, None] > controls) + 0.5 * np.mean(cases[:, None] == controls)
+    assert measured == pytest.approx(state.winner["value"], abs=1e-5)
+    assert measured > 0.6
+
+
+def test_the_same_spec_and_seed_give_the_same_trials_and_scores(genotune, mice, tmp_path):
+    spec = spec_for(tmp_path, "weight")
+    found = []
+    for name in ("one", "two"):
+        result = genotune("run", spec, "--workspace", tmp_path / name)
+        assert result.returncode == 0, result.stderr
+        (folder,) = (tmp_path / name / "sweeps").iterdir()
+        state = read_state(folder)
+        found.append(([(trial.params, trial.curve) for trial in state.trials.values()], state.winner, state.scores))
+    assert found[0] == found[1]
