@@ -1,7 +1,8 @@
 """Does a sweep pay on genotypes? Its winner beside untuned XGBoost and GBLUP, over outer splits that it never sees.
 
 For each trait and each of ten outer splits by parent pair, the sweep of search_spaces/boosted_trees.yaml runs on the
-outer training mice alone and chooses by its inner validation split, by parent pair too. The winner's draw is then
+outer training mice alone; it chooses its finalists by its inner validation split and the winner among them by inner
+folds, all by parent pair. The winner's draw is then
 fitted again on all outer training mice, for the epochs that it won with, beside XGBoost (depth 3, 200 rounds, else its
 own defaults, and the same with a learning rate of 0.1) and GBLUP (REML), on the same mice and all variants that pass
 the filters. Each is scored once on the outer test mice. Trials run one after the other in a process, under the sweep's
@@ -28,7 +29,7 @@ import numpy as np
 
 from genotune.controller import Controller, Limits
 from genotune.data.source import SourcePlan
-from genotune.evaluation import choose_winner
+from genotune.evaluation import choose_finalists, choose_winner, fold_mean
 from genotune.genome.splits import Fold
 from genotune.journal import Journal, TrialState
 from genotune.plan import SweepPlan, make_plan
@@ -36,7 +37,7 @@ from genotune.spec import read_spec
 from genotune.store import GenotypeStore, IntArray, Splits, Store
 from genotune.trainables import build_trainable
 from genotune.trainables.trainable import FitPlan
-from genotune.trial import Judge, TrialSetup, fit_trial, score_model
+from genotune.trial import Judge, TrialSetup, fit_trial, score_draw, score_model
 
 SPEC = Path(__file__).parents[1] / "search_spaces" / "boosted_trees.yaml"
 DEFAULT_XGBOOST = {"max_depth": 3, "learning_rate": 0.3, "rounds_per_epoch": 200}
@@ -72,7 +73,7 @@ def main() -> None:
 
 
 def show(trait: str, outcomes: list[Outcome]) -> None:
-    print(f"\n{trait}: Pearson on the outer test mice\nsplit  winner  XGBoost  (eta 0.1)  GBLUP  inner  chosen")
+    print(f"\n{trait}: Pearson on the outer test mice\nsplit  winner  XGBoost  (eta 0.1)  GBLUP  inner folds  chosen")
     for one in outcomes:
         print(
             f"{one.seed:5}  {one.winner:6.3f}  {one.xgboost:7.3f}  {one.xgboost_slower:9.3f}  {one.gblup:5.3f}  "
@@ -130,7 +131,7 @@ def in_words(name: str, value: object) -> str:
 
 
 def sweep_here(plan: SweepPlan) -> tuple[TrialState, int, dict[str, float]]:
-    """The winner of the sweep, its epoch, and the best of each family; the outer test mice are not looked at."""
+    """The winner, its epoch, and the best mean over folds of each family; the outer test mice are not looked at."""
     settings, judge = plan.spec.settings, plan.judge
     store = plan.data.read_store_here(plan.fold).store
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder)) as journal:
@@ -147,13 +148,38 @@ def sweep_here(plan: SweepPlan) -> tuple[TrialState, int, dict[str, float]]:
         setup = TrialSetup(plan.trial_splits, judge, Path(folder), 1, 1, 3600.0, False)
         while not isinstance(task := controller.next_task(), str):
             run_trial(controller, task, store, setup=setup, max_epochs=plan.families[task.family].max_epochs)
+        compare_finalists(plan, journal)
         winner = choose_winner(journal.state, Path(folder), judge)
         assert winner is not None
         best = {
-            family: max(max(trial.curve.values()) for trial in journal.state.trials.values() if trial.family == family)
+            family: max(
+                fold_mean(journal.state, trial, judge)
+                for trial in journal.state.folds
+                if journal.state.trials[trial].family == family
+            )
             for family in plan.spec.space
         }
         return journal.state.trials[winner.trial], winner.epoch, best
+
+
+def compare_finalists(plan: SweepPlan, journal: Journal) -> None:
+    """As the sweep does it, one fit after the other."""
+    per_family = plan.spec.settings.evaluation.finalists
+    finalists = choose_finalists(journal.state, journal.path.parent, plan.judge, per_family=per_family)
+    for index, fold in enumerate(plan.folds):
+        store = plan.data.read_store_here(fold).store
+        for one in finalists:
+            trial = journal.state.trials[one.trial]
+            metrics = score_draw(
+                {"family": trial.family, "params": trial.params, "epoch": one.epoch},
+                store,
+                splits=Splits(fold.train, fold.validation),
+                judge=plan.judge,
+                plan=FitPlan(trial.seed, plan.families[trial.family].max_epochs),
+            )
+            journal.append(
+                "fold_scored", trial=one.trial, epoch=one.epoch, fold=index, n_folds=len(plan.folds), metrics=metrics
+            )
 
 
 class StoppedError(Exception):

@@ -37,6 +37,9 @@ class SpecError(UserError):
         super().__init__("\n".join(lines))
         self.lines = tuple(lines)
 
+    def __reduce__(self) -> tuple[type["SpecError"], tuple[tuple[str, ...]]]:
+        return type(self), (self.lines,)
+
 
 def describe(found: object) -> str:
     """A value as a person sees it in the file, with its kind."""

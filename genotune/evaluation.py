@@ -1,13 +1,14 @@
 """How good the winner is on the test split, beside the baseline. The test split is scored once in a sweep's life."""
 
 import math
+import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from genotune.journal import Journal, SweepState
 from genotune.store import IntArray, Splits, Store
-from genotune.trainables import build_trainable, load_model, settings_of
+from genotune.trainables import FAMILIES, build_trainable, load_model, settings_of
 from genotune.trainables.model import Model
 from genotune.trainables.trainable import FitPlan
 from genotune.trial import Judge, score_model
@@ -15,9 +16,12 @@ from genotune.trial import Judge, score_model
 BASELINE: Final = "ridge"
 """The family whose defaults every winner has to beat."""
 
+_FEWEST_FOLDS: Final = 3
+"""On fewer, a spread says nothing."""
 
-class Winner(NamedTuple):
-    """The best checkpoint of a sweep.
+
+class Candidate(NamedTuple):
+    """A checkpoint that may win.
 
     Attributes:
         value: the objective on validation.
@@ -30,24 +34,87 @@ class Winner(NamedTuple):
     checkpoint: str
 
 
-def choose_winner(state: SweepState, folder: Path, judge: Judge) -> Winner | None:
-    """The checkpoint with the best objective over all families; the earlier trial and epoch where two are equal.
+def candidates(state: SweepState, folder: Path, judge: Judge) -> list[Candidate]:
+    """The best checkpoint of each trial, the best first; the earlier epoch and trial where two are equal.
 
     Args:
         state: of the sweep.
         folder: the trials' folder; a checkpoint that is no longer there can't win.
         judge: the objective and its direction.
     """
-    candidates = [
-        Winner(trial.number, epoch, trial.curve[epoch], path)
-        for trial in state.trials.values()
-        for epoch, path in trial.checkpoints.items()
-        if math.isfinite(trial.curve[epoch]) and (folder / path).exists()
+    found = []
+    for trial in state.trials.values():
+        there = [
+            Candidate(trial.number, epoch, trial.curve[epoch], path)
+            for epoch, path in trial.checkpoints.items()
+            if math.isfinite(trial.curve[epoch]) and (folder / path).exists()
+        ]
+        if there:
+            found.append(min(there, key=lambda one: (-judge.higher_is_better(one.value), one.epoch)))
+    return sorted(found, key=lambda one: (-judge.higher_is_better(one.value), one.trial))
+
+
+def choose_finalists(state: SweepState, folder: Path, judge: Judge, *, per_family: int) -> list[Candidate]:
+    """The best of each family, no two of them with the same hyperparameters; see `candidates`."""
+    chosen: dict[str, list[Candidate]] = {}
+    for one in candidates(state, folder, judge):
+        trial = state.trials[one.trial]
+        others = chosen.setdefault(trial.family, [])
+        is_new = all(state.trials[other.trial].params != trial.params for other in others)
+        if is_new and len(others) < per_family:
+            others.append(one)
+    return sorted((one for ones in chosen.values() for one in ones), key=lambda one: one.trial)
+
+
+def choose_winner(state: SweepState, folder: Path, judge: Judge) -> Candidate | None:
+    """The best on validation over all families; of finalists that were compared on folds, the simplest of the best.
+
+    That is the one of the simplest family among those whose mean over the folds is at most one standard error of the
+    paired difference behind the best mean: what is no better than chance says is not worth a more complex model.
+    Source: Breiman et al. 1984 (CART), section 3.4.3, the one-standard-error rule, here on paired differences.
+
+    Args:
+        state: of the sweep.
+        folder: the trials' folder; a checkpoint that is no longer there can't win.
+        judge: the objective and its direction.
+    """
+    there = candidates(state, folder, judge)
+    compared = [one for one in there if one.trial in state.folds]
+    if not compared:
+        return there[0] if there else None
+    best = min(compared, key=lambda one: (-judge.higher_is_better(fold_mean(state, one.trial, judge)), one.trial))
+    good = [one for one in compared if one is best or _is_within_error(state, one.trial, best.trial, judge)]
+    return min(
+        good,
+        key=lambda one: (
+            FAMILIES[state.trials[one.trial].family][0].complexity,
+            -judge.higher_is_better(fold_mean(state, one.trial, judge)),
+            one.trial,
+        ),
+    )
+
+
+def _is_within_error(state: SweepState, trial: int, best: int, judge: Judge) -> bool:
+    """Whether a finalist is at most one standard error behind the best, fold by fold."""
+    folds = sorted(state.folds[best])
+    behind = [
+        judge.higher_is_better(state.folds[best][fold].get(judge.metric, math.nan))
+        - judge.higher_is_better(state.folds[trial].get(fold, {}).get(judge.metric, math.nan))
+        for fold in folds
     ]
-    return min(candidates, key=lambda one: (-judge.higher_is_better(one.value), one.trial, one.epoch), default=None)
+    if len(folds) < _FEWEST_FOLDS or not all(map(math.isfinite, behind)):
+        return False
+    return statistics.mean(behind) <= statistics.stdev(behind) / math.sqrt(len(folds))
 
 
-def load_winner(winner: Winner, folder: Path) -> Model:
+def fold_mean(state: SweepState, trial: int, judge: Judge) -> float:
+    """Mean objective of a finalist over its folds; as bad as can be where it is not defined on one of them."""
+    values = [metrics.get(judge.metric, math.nan) for metrics in state.folds[trial].values()]
+    mean = sum(values) / len(values)
+    return mean if math.isfinite(mean) else -judge.higher_is_better(math.inf)
+
+
+def load_winner(winner: Candidate, folder: Path) -> Model:
     """The winner's model, on the CPU."""
     return load_model(folder / winner.checkpoint / "model")
 

@@ -30,6 +30,7 @@ Kind = Literal[
     "ended",  # trial, status: complete | stopped | failed, reason
     "baseline",  # name, metrics on validation
     "delivered",  # upto: MLflow has every event up to this one
+    "fold_scored",  # trial (a finalist), epoch, fold (from 0), n_folds, metrics on the fold that was held out
     "winner",  # trial, epoch, value, checkpoint
     "scored",  # split, subject: the winner or a baseline's name, metrics
     "registered",  # name, version, run_id
@@ -114,6 +115,8 @@ class SweepState:
     last_s: float = 0.0
     winner: Mapping[str, Any] | None = None
     baselines: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    folds: dict[int, dict[int, Mapping[str, float]]] = field(default_factory=dict)
+    """Metrics of each finalist by its trial's number, by fold."""
     scores: dict[str, Mapping[str, float]] = field(default_factory=dict)
     registered: Mapping[str, Any] | None = None
     status: str = "running"
@@ -144,6 +147,8 @@ class SweepState:
                 self.delivered = values["upto"]
             case "baseline":
                 self.baselines[values["name"]] = values["metrics"]
+            case "fold_scored":
+                self.folds.setdefault(values["trial"], {})[values["fold"]] = values["metrics"]
             case "winner":
                 self.winner = values
             case "scored":

@@ -42,13 +42,19 @@ class FamilyForecast(NamedTuple):
 
 
 class SweepPlan(NamedTuple):
-    """What a sweep will do."""
+    """What a sweep will do.
+
+    Attributes:
+        fold: training, validation and test.
+        folds: on which the finalists are compared; none where validation alone decides.
+    """
 
     spec: Spec
     data: SourcePlan
     fold: Fold
     judge: Judge
     families: Mapping[str, FamilyForecast]
+    folds: list[Fold]
 
     @property
     def trial_splits(self) -> Splits:
@@ -83,7 +89,30 @@ def make_plan(spec: Spec) -> SweepPlan:
         kind=data.target,
         bin_bp=settings.data.objective_bin_bp(settings.objective.bin_bp),
     )
-    return SweepPlan(spec, data, fold, judge, {family: _forecast(spec, family, data, fold) for family in spec.space})
+    return SweepPlan(
+        spec=spec,
+        data=data,
+        fold=fold,
+        judge=judge,
+        families={family: _forecast(spec, family, data, fold) for family in spec.space},
+        folds=_folds(spec, data, fold),
+    )
+
+
+def _folds(spec: Spec, data: SourcePlan, fold: Fold) -> list[Fold]:
+    """The folds that the spec asks for.
+
+    Raises:
+        SpecError: there are fewer groups than folds.
+    """
+    wanted = spec.settings.evaluation.folds
+    if wanted is None:
+        return []
+    folds = data.folds(fold, spec.settings.split, n_folds=wanted)
+    if len(folds) < wanted:
+        message = f"found {wanted}; training and validation have {len(folds) or 1} groups to hold out. Ask for fewer."
+        raise spec_error(spec, [Problem(("evaluation", "folds"), message)])
+    return folds
 
 
 def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:

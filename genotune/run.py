@@ -11,7 +11,16 @@ from typing import Final, NamedTuple, Protocol
 
 from genotune.controller import Controller, Limits
 from genotune.errors import SweepError
-from genotune.evaluation import BASELINE, Winner, choose_winner, finite, fit_baseline, load_winner, score_once
+from genotune.evaluation import (
+    BASELINE,
+    Candidate,
+    choose_finalists,
+    choose_winner,
+    finite,
+    fit_baseline,
+    load_winner,
+    score_once,
+)
 from genotune.facts import check_same_files, sweep_facts
 from genotune.journal import Journal, SweepState
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
@@ -168,6 +177,8 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
         face.stage("Reading the data")
         store = _shared_store(plan, face)
         _sweep(plan, journal, store, judge=judge, face=face)
+        if plan.folds:
+            _compare_finalists(plan, journal, face=face)
         face.stage("Scoring the winner and the baseline on the test split")
         winner = choose_winner(journal.state, trials, judge)
         if winner is None:
@@ -215,6 +226,15 @@ def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judg
     face.trials(controller)
 
 
+def _compare_finalists(plan: SweepPlan, journal: Journal, *, face: Face) -> None:
+    from genotune.finalists import score_on_folds
+
+    per_family = plan.spec.settings.evaluation.finalists
+    finalists = choose_finalists(journal.state, journal.path.parent / "trials", plan.judge, per_family=per_family)
+    face.stage(f"Comparing {len(finalists)} finalists on {len(plan.folds)} folds")
+    score_on_folds(plan, journal, finalists)
+
+
 def _shared_store(plan: SweepPlan, face: Face) -> SharedStore:
     """The data behind one Ray object; the arrays that it was built from are let go."""
     import ray
@@ -229,7 +249,7 @@ def _shared_store(plan: SweepPlan, face: Face) -> SharedStore:
 def _register(plan: SweepPlan, journal: Journal, *, recorder: Recorder, uri: str) -> None:
     folder, chosen = journal.path.parent, journal.state.winner
     assert chosen is not None
-    winner = Winner(**chosen)
+    winner = Candidate(**chosen)
     registered = register_winner(
         tracking_uri=uri,
         run_id=recorder.trial_run_id(winner.trial),

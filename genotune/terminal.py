@@ -6,17 +6,19 @@ import time
 from pathlib import Path
 from typing import Final, Self
 
+import numpy as np
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from genotune.controller import Controller
-from genotune.evaluation import BASELINE, baseline_title
+from genotune.evaluation import BASELINE, baseline_title, fold_mean
 from genotune.journal import SweepState, TrialState
 from genotune.metrics import METRICS
 from genotune.plan import FamilyForecast, MachineSize, SweepPlan
 from genotune.run import Outcome
+from genotune.trial import Judge
 from genotune.workspace import workspace_of
 
 _REFRESH_S: Final = 0.25
@@ -175,6 +177,11 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
     hours = "" if settings.budget.hours is None else f" or {settings.budget.hours:g} h, whichever comes first"
     out.print(f"budget: {settings.budget.trials} trials{hours}")
     out.print(f"search: {settings.search.kind}; scheduler: {settings.scheduler.kind}")
+    if plan.folds:
+        n = settings.evaluation.finalists
+        out.print(
+            f"finalists: the best {n} of each family are compared again on {len(plan.folds)} folds of all but test"
+        )
     where = "" if plan.judge.bin_bp is None else f" in {plan.judge.bin_bp}-bp bins"
     out.print(f"objective: {plan.judge.metric}{where} of validation")
     for family, forecast in plan.families.items():
@@ -235,6 +242,7 @@ def summary(outcome: Outcome) -> list[str]:
         f"  test ({plan.data.name_split(plan.fold.test)}), scored once: {metric} {_number(tested['winner'])}, "
         f"{_beside(tested['winner'], tested[BASELINE], metric, title=title)}",
         *(f"  {line}" for line in family_lines(state, metric, now_s=state.last_s)),
+        *(f"  {line}" for line in finalist_lines(state, plan.judge, winner=trial.number)),
         f"  {_counts(state)}; record in {_short(outcome.folder)}",
     ]
     if state.registered is None or not outcome.delivered:
@@ -290,6 +298,21 @@ def family_lines(state: SweepState, metric: str, *, now_s: float) -> list[str]:
         value = math.nan if best is None else sign * best
         rows.append((-math.inf if best is None else best, f"{family}: best {metric} {_number(value)}, {count}, {ran}"))
     return [line for _, line in sorted(rows, key=lambda row: -row[0])]
+
+
+def finalist_lines(state: SweepState, judge: Judge, *, winner: int) -> list[str]:
+    """How the finalists did on folds, the best one first: mean and standard deviation."""
+    rows = []
+    for number, folds in state.folds.items():
+        values = np.array([metrics.get(judge.metric, math.nan) for metrics in folds.values()])
+        spread = f"{_number(values.mean())} ± {_number(values.std(ddof=1))}"
+        line = f"{len(folds)} folds: {judge.metric} {spread}, {state.trials[number].family} of trial {number}"
+        rows.append((judge.higher_is_better(fold_mean(state, number, judge)), line))
+    rows.sort(key=lambda row: -row[0])
+    if rows and not rows[0][1].endswith(f"of trial {winner}"):
+        family = state.trials[winner].family
+        rows.append((-math.inf, f"{family} is simpler and within one standard error of the best mean, so it won"))
+    return [line for _, line in rows]
 
 
 def best_trial(state: SweepState, metric: str) -> TrialState | None:

@@ -124,6 +124,39 @@ def fit_trial(
     trainable.fit(store, setup.splits, report=report, plan=plan, resume=last.state if last else None)
 
 
+class _ReachedError(Exception):
+    """The epoch that was asked for has ended; with the metrics then."""
+
+    def __init__(self, metrics: dict[str, float]) -> None:
+        super().__init__()
+        self.metrics = metrics
+
+
+def score_draw(
+    task: Mapping[str, Any], store: Store, *, splits: Splits, judge: Judge, plan: FitPlan
+) -> dict[str, float]:
+    """The sweep's metrics of a draw on the validation split, once it is fitted on the training split.
+
+    Args:
+        task: family, params, and the epoch after which it is scored; schedules run towards `plan.max_epochs`.
+        store: the data.
+        splits: what it is fitted and scored on.
+        judge: the sweep's metrics.
+        plan: seed, epochs, device and threads.
+    """
+
+    def report(progress: Progress) -> None:
+        if progress.epoch == task["epoch"]:
+            raise _ReachedError(score_model(progress.model, store, members=splits.validation, judge=judge))
+
+    trainable = build_trainable(task["family"], task["params"], store.columns)
+    try:
+        trainable.fit(store, splits, report=report, plan=plan)
+    except _ReachedError as reached:
+        return reached.metrics
+    raise AssertionError(f"{task['family']} ended before epoch {task['epoch']}")
+
+
 def validate(model: Model, store: Store, *, setup: TrialSetup) -> dict[str, float]:
     """The sweep's metrics of a model on the validation split, the same bins or samples for every model."""
     return score_model(model, store, members=setup.splits.validation, judge=setup.judge)

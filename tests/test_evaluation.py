@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from genotune.evaluation import choose_winner, finite, score_once
+from genotune.evaluation import choose_finalists, choose_winner, finite, fold_mean, score_once
 from genotune.journal import Journal
 from genotune.store import SequenceStore
 from genotune.trainables.model import SequenceModel
@@ -59,6 +59,73 @@ def test_of_two_equal_the_earlier_trial_and_epoch_wins(journal):
     report(journal, 0, 2, 0.5)
     report(journal, 0, 1, 0.5)
     assert chosen(journal) == (0, 1)
+
+
+def score_folds(journal, trial, *values, epoch=1):
+    for fold, value in enumerate(values):
+        metrics = {} if value is None else {"pearson": value}
+        journal.append("fold_scored", trial=trial, epoch=epoch, fold=fold, n_folds=len(values), metrics=metrics)
+
+
+def test_finalists_are_the_best_of_each_family(journal):
+    journal.append("proposed", trial=3, family="poisson_cnn", picks={}, params={"channels": 8}, seed=0)
+    for trial, value in ((0, 0.5), (1, 0.2), (2, 0.4), (3, 0.6)):
+        report(journal, trial, 1, value)
+    report(journal, 0, 2, 0.7)
+    folder, judge = journal.path.parent, Judge("pearson", bin_bp=32)
+    chosen = [(one.trial, one.epoch) for one in choose_finalists(journal.state, folder, judge, per_family=1)]
+    assert chosen == [(0, 2), (1, 1)]
+    # Trial 2 has the hyperparameters of trial 0, and would tell nothing new.
+    chosen = [(one.trial, one.epoch) for one in choose_finalists(journal.state, folder, judge, per_family=3)]
+    assert chosen == [(0, 2), (1, 1), (3, 1)]
+
+
+def test_finalists_that_were_compared_on_folds_win_by_their_mean_there(journal):
+    report(journal, 0, 1, 0.9)
+    report(journal, 1, 1, 0.5)
+    report(journal, 2, 1, 0.8)
+    score_folds(journal, 0, 0.4, 0.5)
+    score_folds(journal, 1, 0.7, 0.3)
+    assert fold_mean(journal.state, 1, Judge("pearson")) == pytest.approx(0.5)
+    assert chosen(journal) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("cnn", "ridge", "winner"),
+    [
+        # The CNN leads by 0.02, 0.00, 0.04: 0.02 on average, with a standard error of 0.0115.
+        ((0.52, 0.50, 0.54), (0.50, 0.50, 0.50), 0),
+        # By 0.06, -0.04, 0.01: 0.01 on average, with a standard error of 0.029.
+        ((0.56, 0.46, 0.51), (0.50, 0.50, 0.50), 1),
+        ((0.50, 0.50, 0.50), (0.50, 0.50, 0.50), 1),
+        # On two folds a spread says nothing.
+        ((0.56, 0.46), (0.50, 0.50), 0),
+    ],
+)
+def test_a_simpler_family_wins_if_it_is_within_one_standard_error_of_the_best(journal, cnn, ridge, winner):
+    report(journal, 0, 1, 0.9)
+    report(journal, 1, 1, 0.5)
+    score_folds(journal, 0, *cnn)
+    score_folds(journal, 1, *ridge)
+    assert chosen(journal) == (winner, 1)
+
+
+def test_the_better_of_a_family_wins_however_near_the_other_is(journal):
+    report(journal, 0, 1, 0.9)
+    report(journal, 2, 1, 0.9)
+    score_folds(journal, 0, 0.50, 0.60, 0.40)
+    score_folds(journal, 2, 0.51, 0.59, 0.41)
+    assert chosen(journal) == (2, 1)
+
+
+def test_a_finalist_without_a_value_on_a_fold_cannot_win(journal):
+    report(journal, 0, 1, 0.9)
+    report(journal, 1, 1, 0.5)
+    score_folds(journal, 0, 0.9, None)
+    score_folds(journal, 1, 0.1, 0.1)
+    assert chosen(journal) == (1, 1)
+    assert fold_mean(journal.state, 0, Judge("pearson")) == -math.inf
+    assert fold_mean(journal.state, 0, Judge("mse")) == math.inf
 
 
 def test_without_any_there_is_no_winner(journal):

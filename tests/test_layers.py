@@ -15,14 +15,14 @@ LAYERS = [
     {"data", "trainables", "tuning"},
     {"trial", "checkpoints", "journal", "tracking", "spec"},
     {"controller", "plan", "ray_session", "workspace"},
-    {"sweep", "evaluation", "facts"},
+    {"sweep", "evaluation", "facts", "finalists"},
     {"run"},
     {"terminal"},
     {"cli"},
 ]
 SIBLINGS_APART = [{"data", "trainables", "tuning"}, {"sweep", "evaluation"}]
 WHO_MAY = {
-    "ray": {"sweep", "trial", "data", "ray_session", "run"},
+    "ray": {"sweep", "trial", "data", "ray_session", "run", "finalists"},
     "mlflow": {"tracking"},
     "torch": {"trainables", "trial"},
     "xgboost": {"trainables"},

@@ -47,6 +47,20 @@ def test_an_objective_that_does_not_fit_a_signal_is_refused_at_its_line(edited):
         plan_of(spec)
 
 
+def test_finalists_are_compared_on_folds_of_all_but_test_if_asked(edited):
+    plan = plan_of(edited(("budget: {trials: 5}", "budget: {trials: 5}\nevaluation: {folds: 2}")))
+    assert [[part.tolist() for part in fold] for fold in plan.folds] in (
+        [[[0], [1], [2]], [[1], [0], [2]]],
+        [[[1], [0], [2]], [[0], [1], [2]]],
+    )
+
+
+def test_more_folds_than_contigs_are_refused_at_their_line(edited):
+    spec = edited(("budget: {trials: 5}", "budget: {trials: 5}\nevaluation: {folds: 3}"))
+    with pytest.raises(SpecError, match=r"tiny\.yaml:23: evaluation\.folds: found 3; .* have 2 groups to hold out"):
+        plan_of(spec)
+
+
 def test_windows_are_counted_within_each_split(tiny):
     """40,000 and 12,000 bp hold 156 and 46 whole windows of 256 bp."""
     forecast = plan_of(tiny).families["poisson_cnn"]

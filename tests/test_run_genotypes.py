@@ -13,7 +13,11 @@ from builders import clean_environment, rows
 from genotune.journal import read_state
 from genotune.plan import make_plan
 from genotune.spec import read_spec
-from sweeps import assert_record_is_complete, sweep_folder
+from genotune.store import Splits
+from genotune.trainables import build_trainable
+from genotune.trainables.trainable import FitPlan
+from genotune.trial import score_model
+from sweeps import assert_record_is_complete, runs, sweep_folder
 
 SPEC = """\
 name: mice
@@ -39,6 +43,7 @@ models:
 search: {{kind: tpe, seed: 3}}
 scheduler: {{kind: asha, max_epochs: 4, reduction_factor: 2}}
 budget: {{trials: 8}}
+evaluation: {{folds: 3, finalists: 1}}
 trials: {{concurrent: 1}}
 """
 
@@ -116,6 +121,39 @@ def test_a_sweep_over_both_families_ends_with_a_complete_record_and_a_winner_tha
     assert json.loads(profile[0])["trait"] == trait
     assert "I17" not in profile[0], "IDs of samples are nobody's business"
     assert_winner_predicts_what_was_measured(spec, tmp_path, state, metric=metric)
+    assert_finalists_were_compared(spec, tmp_path, state, metric=metric)
+    assert genotune("resume", sweep_folder(tmp_path).name).returncode == 0
+    again = read_state(sweep_folder(tmp_path))
+    assert (again.folds, again.winner, again.scores) == (state.folds, state.winner, state.scores)
+
+
+def assert_finalists_were_compared(spec, tmp_path, state, *, metric):
+    """One of each family on three folds, as a fit by hand on a store of the fold's own training mice scores."""
+    families = [state.trials[trial].family for trial in state.folds]
+    assert sorted(families) == ["boosted_trees", "ridge"]
+    assert all(sorted(folds) == [0, 1, 2] for folds in state.folds.values())
+    means = {trial: np.mean([m[metric] for m in folds.values()]) for trial, folds in state.folds.items()}
+    best = max(means, key=means.get)
+    behind = [state.folds[best][k][metric] - state.folds[state.winner["trial"]][k][metric] for k in range(3)]
+    assert np.mean(behind) <= np.std(behind, ddof=1) / np.sqrt(3)
+    plan = make_plan(read_spec(spec))
+    held_out = np.sort(np.concatenate([fold.validation for fold in plan.folds]))
+    np.testing.assert_array_equal(held_out, np.sort(np.concatenate([plan.fold.train, plan.fold.validation])))
+    number = next(trial for trial in state.folds if state.trials[trial].family == "ridge")
+    fold = plan.folds[1]
+    store = plan.data.read_store_here(fold).store
+    trainable = build_trainable("ridge", state.trials[number].params, store.columns)
+    splits = Splits(fold.train, fold.validation)
+    model = trainable.fit(store, splits, report=lambda _: None, plan=FitPlan(state.trials[number].seed, 1))
+    scores = score_model(model, store, members=fold.validation, judge=plan.judge)
+    assert scores[metric] == pytest.approx(state.folds[number][1][metric], abs=1e-6)
+    run_ids = {tags["genotune.trial"]: run for run, _, tags in runs(tmp_path) if "genotune.finalist" in tags}
+    assert sorted(map(int, run_ids)) == sorted(state.folds)
+    run = run_ids[str(number)]
+    query = f"select step, value from metrics where run_uuid='{run}' and key='fold.{metric}' order by step"
+    points = rows(tmp_path / ".genotune" / "mlflow.db", query)
+    assert [step for step, _ in points] == [0, 1, 2]
+    assert points[1][1] == pytest.approx(scores[metric], abs=1e-6)
 
 
 def assert_winner_predicts_what_was_measured(spec, tmp_path, state, *, metric):

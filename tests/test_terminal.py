@@ -12,7 +12,7 @@ from genotune.journal import Journal
 from genotune.plan import MachineSize, make_plan
 from genotune.run import Outcome
 from genotune.spec import read_spec
-from genotune.terminal import Terminal, best_trial, draw_words, family_lines, show_plan, summary
+from genotune.terminal import Terminal, best_trial, draw_words, family_lines, finalist_lines, show_plan, summary
 from genotune.trial import Judge
 
 
@@ -179,6 +179,21 @@ def test_several_families_are_told_apart_the_best_one_first(plan, journal):
     assert family_lines(journal.state, "mse", now_s=start_s)[0].startswith("poisson_cnn: best mse 0.1000")
     journal.state.trials.pop(1)
     assert family_lines(journal.state, "pearson", now_s=start_s) == []
+
+
+def test_finalists_are_told_with_mean_and_spread_the_best_one_first(plan, journal):
+    for trial, family, values in ((0, "ridge", (0.2, 0.4)), (1, "poisson_cnn", (0.5, 0.5))):
+        journal.append("proposed", trial=trial, family=family, picks={}, params={}, seed=1)
+        for fold, value in enumerate(values):
+            metrics = {"pearson": value}
+            journal.append("fold_scored", trial=trial, epoch=1, fold=fold, n_folds=2, metrics=metrics)
+    lines = [
+        "2 folds: pearson 0.5000 ± 0.0000, poisson_cnn of trial 1",
+        "2 folds: pearson 0.3000 ± 0.1414, ridge of trial 0",
+    ]
+    assert finalist_lines(journal.state, Judge("pearson"), winner=1) == lines
+    reason = "ridge is simpler and within one standard error of the best mean, so it won"
+    assert finalist_lines(journal.state, Judge("pearson"), winner=0) == [*lines, reason]
 
 
 def test_the_best_trial_is_the_first_of_equals_and_never_one_without_a_number(controller):

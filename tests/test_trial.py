@@ -9,7 +9,7 @@ import pytest
 from genotune.store import SequenceStore, Splits
 from genotune.trainables import build_trainable, load_model
 from genotune.trainables.trainable import FitPlan, Progress
-from genotune.trial import Judge, NotFiniteError, TrialSetup, device_for, fit_trial, score_model, trial_name
+from genotune.trial import Judge, NotFiniteError, TrialSetup, device_for, fit_trial, score_draw, score_model, trial_name
 
 PARAMS = {
     "windows": {"length_bp": 128, "stride_bp": 128, "select": "tiles"},
@@ -95,6 +95,14 @@ def test_a_trial_that_died_goes_on_and_reports_what_it_would_have(store, setup, 
     after = reports_of(TASK, store, setup=setup)
     assert after[0] == before[-1], "the last report is given again: the driver may not have heard it"
     assert [without_clock(one) for one in before[:-1] + after] == expected
+
+
+@pytest.mark.parametrize("epoch", [1, 3, 4])
+def test_a_draw_that_is_fitted_again_scores_what_the_trial_did_at_that_epoch(store, setup, epoch):
+    reports = reports_of(TASK | {"params": {**PARAMS, "schedule": {"kind": "cosine"}}}, store, setup=setup)
+    task = {"family": "poisson_cnn", "params": {**PARAMS, "schedule": {"kind": "cosine"}}, "epoch": epoch}
+    metrics = score_draw(task, store, splits=setup.splits, judge=setup.judge, plan=PLAN)
+    assert metrics["pearson"] == reports[epoch - 1].value
 
 
 def test_a_trial_that_had_ended_only_reports_its_end_again(store, setup):

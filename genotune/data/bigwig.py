@@ -25,6 +25,7 @@ from genotune.data.stretches import (
 )
 from genotune.errors import DataError, Problem
 from genotune.genome.contig_names import NamingStyle
+from genotune.genome.folds import hold_out_in_turn
 from genotune.genome.intervals import Interval
 from genotune.genome.splits import ContigSplits, ContigSplitSettings, Fold, SplitSettings
 from genotune.settings import Settings
@@ -162,6 +163,13 @@ class BigWigPlan(SourcePlan):
         position = {name: index for index, name in enumerate(self.contigs)}
         names: ContigSplits = split.resolve(self.contigs)
         return Fold(*(np.array([position[name] for name in part], dtype=np.int64) for part in names))
+
+    def folds(self, fold: Fold, split: SplitSettings, *, n_folds: int) -> list[Fold]:
+        """See `SourcePlan.folds`; contigs are held out whole, so that all folds have about as many bins."""
+        del split
+        members = np.sort(np.concatenate([fold.train, fold.validation]))
+        weights = np.array(self.outline(members).contig_lengths, dtype=np.int64)
+        return hold_out_in_turn(members, members, weights=weights, n_folds=n_folds, test=fold.test)
 
     def split_notes(self, split: SplitSettings) -> tuple[str, ...]:
         """None."""

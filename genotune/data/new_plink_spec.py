@@ -26,6 +26,10 @@ from genotune.store import TextArray
 
 KEPT_VARIANTS: Final = 20_000
 
+_FEWEST_GROUPS_FOR_FOLDS: Final = 20
+_FOLDS_TEXT: Final = """\
+evaluation: {folds: 5, finalists: 2}  # the best two of each family meet again on five folds: one split decides little
+"""
 _MOST_CLASSES: Final = 10
 _MOST_LISTED: Final = 12
 _COVARIATE: Final = re.compile(r"sex|gender|male|female|(age|batch)([ _.-].*)?|pc[ _.-]?\d+", re.IGNORECASE)
@@ -52,11 +56,13 @@ def genotype_body(files: GenotypeFiles, folder: Path, *, trait: str | None) -> S
     n_samples, n_variants = len(plan.samples.rows), len(plan.variants.ids)
     keep = KEPT_VARIANTS if n_variants > KEPT_VARIANTS else None
     title = f"The best model of {in_comment(plan.samples.trait)} on {n_variants:,} variants of {n_samples:,} samples"
+    split = choose_split(plan)
     text = (
         _data_text(plan, folder, keep=keep)
-        + split_text(choose_split(plan))
+        + split_text(split)
         + _model_text(n_samples, n_kept=keep or n_variants)
         + _sweep_text(plan.target)
+        + (_FOLDS_TEXT if split.n_groups >= _FEWEST_GROUPS_FOR_FOLDS else "")
     )
     return SpecBody(title, text)
 
@@ -233,17 +239,16 @@ def _model_text(n_samples: int, *, n_kept: int) -> str:
 models:  # two families compete
   - family: boosted_trees  # XGBoost: many small trees; finds what variants do together (epistasis, dominance)
     params:  # a value is fixed; choice, int, uniform and log_uniform are searched, both ends included
-      rounds_per_epoch: 40  # trees that are added before trials are compared
+      rounds_per_epoch: 50  # trees that are added before trials are compared
       n_variants: {n_variants}  # the most associated ones are used; null: all that are kept
       max_depth: {{int: [2, 4]}}  # how many variants a tree can combine
-      learning_rate: {{log_uniform: [0.04, 0.15]}}  # how much of each tree is believed
+      learning_rate: {{log_uniform: [0.03, 0.1]}}  # how much of each tree is believed
       min_child_weight: {{log_uniform: [1, {most_in_leaf}]}}  # samples that a leaf needs, about; more: more cautious
-      subsample: {{uniform: [0.5, 1.0]}}  # share of the samples that a tree sees
+      subsample: {{uniform: [0.6, 1.0]}}  # share of the samples that a tree sees
       colsample_bytree: {{uniform: [0.3, 1.0]}}  # share of the variants that a tree sees
       reg_lambda: {{log_uniform: [0.3, 30]}}  # how much effects are shrunk
   - family: ridge  # GBLUP: all variants at once, each with a small additive effect
     params:
-      n_variants: {n_variants}  # as above
       penalty: null  # shrinkage; null: what REML makes of the training samples
       standardize: {{choice: [false, true]}}  # true: rare variants have larger effects
 """
@@ -264,8 +269,8 @@ def _sweep_text(kind: TargetKind) -> str:
     metric = DEFAULT_METRIC[kind]
     return f"""\
 search: {{kind: tpe, seed: 7}}  # learns from earlier trials where to look; the seed makes it repeatable
-scheduler: {{kind: asha, max_epochs: 9, reduction_factor: 3}}  # stops trials that lag behind after 1 and 3 epochs
+scheduler: {{kind: asha, max_epochs: 9, reduction_factor: 3, min_epochs: 3}}  # stops trials that lag behind after 3
 objective: {{metric: {metric}, split: validation}}  # what 'best' means: {_METRIC_WORDS[metric]}
-budget: {{trials: 40, hours: 1}}  # the search ends at whichever comes first
+budget: {{trials: 24, hours: 1}}  # the search ends at whichever comes first
 resources: {{boosted_trees: {{cpus: 1}}, ridge: {{cpus: 1}}}}  # of one trial
 """

@@ -18,6 +18,7 @@ from genotune.data.source import Progress, SourcePlan, SourceSettings, SplitTabl
 from genotune.data.variant_selection import FilterSettings, select_variants
 from genotune.data.variant_statistics import Statistics, join_statistics, trait_basis
 from genotune.errors import Problem
+from genotune.genome.folds import hold_out_in_turn
 from genotune.genome.splits import Fold, SampleSplitSettings, SplitSettings
 from genotune.store import NO_POSITION, DosageArray, GenotypeOutline, GenotypeStore, IntArray, TextArray, Variants
 
@@ -147,6 +148,14 @@ class PlinkPlan(SourcePlan):
         """See `SourcePlan.resolve`."""
         assert isinstance(split, SampleSplitSettings)
         return split.resolve(self.samples.table)
+
+    def folds(self, fold: Fold, split: SplitSettings, *, n_folds: int) -> list[Fold]:
+        """See `SourcePlan.folds`."""
+        assert isinstance(split, SampleSplitSettings)
+        members = np.sort(np.concatenate([fold.train, fold.validation]))
+        groups = split.groups(self.samples.table)[members]
+        weights = np.ones(len(members), dtype=np.int64)
+        return hold_out_in_turn(members, groups, weights=weights, n_folds=n_folds, test=fold.test)
 
     def split_notes(self, split: SplitSettings) -> tuple[str, ...]:
         """See `SourcePlan.split_notes`."""

@@ -72,6 +72,13 @@ class SourcePlan(ABC):
         """Positions in the store of what each split holds, once `split_problems` has found nothing."""
 
     @abstractmethod
+    def folds(self, fold: Fold, split: SplitSettings, *, n_folds: int) -> list[Fold]:
+        """Training and validation with each of so many parts held out in turn; groups stay whole, test stays as it is.
+
+        As many as there are groups, where those are fewer.
+        """
+
+    @abstractmethod
     def split_notes(self, split: SplitSettings) -> tuple[str, ...]:
         """What a person should know of the splits though nothing is wrong."""
 

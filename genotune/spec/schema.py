@@ -74,8 +74,17 @@ class Resources(Settings):
 
 
 class Evaluation(Settings):
-    """How the winner is tested."""
+    """How the winner is chosen and tested.
 
+    Attributes:
+        folds: the finalists are fitted again on training and validation together, with each of so many folds held out
+            in turn. The best mean wins, or a simpler family at most one standard error behind it; null: the best on
+            validation wins.
+        finalists: draws of each family that are compared so.
+    """
+
+    folds: Annotated[int, Field(ge=2, le=20)] | None = None
+    finalists: Annotated[int, Field(ge=1)] = 2
     refit: Literal[False] = False
     seeds: Literal[1] = 1
 

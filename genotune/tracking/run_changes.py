@@ -106,6 +106,7 @@ class Translator:
             "decision": self._decision,
             "ended": self._ended,
             "baseline": self._baseline,
+            "fold_scored": self._fold_scored,
             "winner": self._winner,
             "scored": self._scored,
             "registered": self._registered,
@@ -208,6 +209,14 @@ class Translator:
         changes[key].measure(_validation(metrics), event)
         changes[SWEEP].measure(metrics, event, prefix=f"{names.VALIDATION}baseline_{name}.")
         self._become(key, "FINISHED", event, changes)
+
+    def _fold_scored(self, event: Event, changes: Changes) -> None:
+        values = event.values
+        if values["fold"] in self._state.folds.get(values["trial"], {}):
+            return
+        change = changes[trial_key(values["trial"])]
+        change.measure(values["metrics"], event, step=values["fold"], prefix=names.FOLD)
+        change.tags[names.FINALIST] = "true"
 
     def _winner(self, event: Event, changes: Changes) -> None:
         values, before = event.values, self._state.winner

@@ -33,6 +33,7 @@ class BoostedTrees(Trainable[OutlineT, StoreT], Generic[OutlineT, StoreT]):
     """
 
     title: ClassVar[str] = "XGBoost"
+    complexity: ClassVar[int] = 2
 
     family: Literal["boosted_trees"] = "boosted_trees"
     rounds_per_epoch: Annotated[int, Field(ge=1)] = 25

@@ -51,6 +51,7 @@ class GBLUP(Trainable[GenotypeOutline, GenotypeStore]):
 
     needs: ClassVar[frozenset[str]] = GenotypeStore.columns
     title: ClassVar[str] = "GBLUP"
+    complexity: ClassVar[int] = 1
     examples: ClassVar[str] = "samples"
     own_epochs: ClassVar[int | None] = 1
 

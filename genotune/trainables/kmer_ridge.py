@@ -41,6 +41,7 @@ class KmerRidge(Trainable[SequenceOutline, SequenceStore]):
 
     needs: ClassVar[frozenset[str]] = SequenceStore.columns
     title: ClassVar[str] = "k-mer ridge"
+    complexity: ClassVar[int] = 1
     examples: ClassVar[str] = "bins"
     own_epochs: ClassVar[int | None] = 1
 

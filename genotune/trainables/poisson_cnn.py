@@ -84,6 +84,7 @@ class PoissonCNN(Trainable[SequenceOutline, SequenceStore]):
 
     needs: ClassVar[frozenset[str]] = SequenceStore.columns
     title: ClassVar[str] = "Poisson CNN"
+    complexity: ClassVar[int] = 3
     examples: ClassVar[str] = "windows"
 
     family: Literal["poisson_cnn"] = "poisson_cnn"

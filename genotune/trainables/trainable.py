@@ -84,6 +84,9 @@ class Trainable(Settings, ABC, Generic[OutlineT, StoreT]):
     examples: ClassVar[str]
     """What it learns from, in the plural: 'windows', 'bins', 'samples'."""
 
+    complexity: ClassVar[int]
+    """Of two families that do equally well, the one with the lower number is to be preferred."""
+
     own_epochs: ClassVar[int | None] = None
     """Epochs of a family that has no passes over the data (ridge: 1); None: as many as the sweep gives."""
 

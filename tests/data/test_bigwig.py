@@ -300,6 +300,16 @@ def test_splits_are_resolved_to_places_in_the_store(files):
     assert planned.target == planned.settings.known_target == "signal"
 
 
+def test_folds_hold_out_whole_contigs(files):
+    planned = plan(files)
+    fold = Fold(np.array([0]), np.array([2]), np.array([1]))
+    folds = planned.folds(fold, ContigSplitSettings(by="contig", validation=("x",), test=("y",)), n_folds=5)
+    assert sorted((one.train.tolist(), one.validation.tolist(), one.test.tolist()) for one in folds) == [
+        ([0], [2], [1]),
+        ([2], [0], [1]),
+    ]
+
+
 def test_the_objectives_bins_are_whole_multiples_of_the_stores(files):
     settings = plan(files, resolution_bp=32).settings
     assert settings.objective_bin_bp(None) == 32

@@ -649,3 +649,14 @@ def test_a_bed_that_was_cut_short_since_it_was_planned_is_named(project):
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(DataError, match=r"^mice\.bed: can't be decoded: .*\. Copy it again\.$"):
         read(plan)
+
+
+def test_folds_keep_families_whole_and_leave_the_test_samples_alone(project):
+    plan, split = project.plan(), family_split()
+    fold = plan.resolve(split)
+    folds = plan.folds(fold, split, n_folds=3)
+    held_out = np.concatenate([one.validation for one in folds])
+    np.testing.assert_array_equal(np.sort(held_out), np.sort(np.concatenate([fold.train, fold.validation])))
+    for one in folds:
+        assert not {*plan.samples.table.families[one.train]} & {*plan.samples.table.families[one.validation]}
+        np.testing.assert_array_equal(one.test, fold.test)

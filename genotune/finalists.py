@@ -1,0 +1,80 @@
+"""The finalists of a sweep: the best draws of each family, compared again on folds before one of them wins.
+
+One validation split is small where samples are few; a family that was tried often wins on it by luck. So the finalists
+are fitted again with each fold of training and validation held out in turn, and their means decide. Whatever is learned
+from data (filters, ranks of variants) is learned from each fold's own training part.
+
+Source: Cawley and Talbot 2010, section 4, on over-fitting the selection criterion.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from genotune.evaluation import Candidate, finite
+from genotune.genome.splits import Fold
+from genotune.journal import Journal
+from genotune.plan import SweepPlan
+from genotune.store import Splits
+from genotune.trainables.trainable import FitPlan
+from genotune.trial import Judge, SharedStore, device_for, score_draw
+
+_RETRIES: Final = 2
+
+
+def score_on_folds(plan: SweepPlan, journal: Journal, finalists: list[Candidate]) -> None:
+    """Write the objective of each finalist on each fold to the journal; what it holds already is not fitted again.
+
+    Ray must have been started: each fit is a task with the resources of its family's trials.
+    """
+    import ray
+
+    for index, fold in enumerate(plan.folds):
+        open_ones = [one for one in finalists if index not in journal.state.folds.get(one.trial, {})]
+        if not open_ones:
+            continue
+        shared = SharedStore(ray.put(plan.data.read_store(fold).store))
+        waiting = {_start(plan, journal, one, shared=shared, fold=fold): one for one in open_ones}
+        while waiting:
+            (done, *_), _ = ray.wait(list(waiting))
+            one = waiting.pop(done)
+            metrics: Mapping[str, float] = ray.get(done)
+            journal.append(
+                "fold_scored", trial=one.trial, epoch=one.epoch, fold=index, n_folds=len(plan.folds), metrics=metrics
+            )
+
+
+def _start(plan: SweepPlan, journal: Journal, one: Candidate, *, shared: SharedStore, fold: Fold) -> Any:
+    """A task that fits a finalist without a fold and scores it there."""
+    import ray
+
+    trial = journal.state.trials[one.trial]
+    forecast = plan.families[trial.family]
+    resources = forecast.resources
+    options: dict[str, Any] = {"num_cpus": resources.cpus, "num_gpus": resources.gpus, "max_retries": _RETRIES}
+    if resources.memory_gib is not None:
+        options["memory"] = int(resources.memory_gib * 2**30)
+    task = {"family": trial.family, "params": trial.params, "seed": trial.seed, "epoch": one.epoch}
+    remote = cast(Any, ray.remote)(_score)
+    return remote.options(**options).remote(
+        task,
+        shared,
+        splits=Splits(fold.train, fold.validation),
+        judge=plan.judge,
+        max_epochs=forecast.max_epochs,
+        resources=(resources.cpus, resources.gpus),
+    )
+
+
+def _score(
+    task: Mapping[str, Any],
+    shared: SharedStore,
+    *,
+    splits: Splits,
+    judge: Judge,
+    max_epochs: int,
+    resources: tuple[float, float],
+) -> Mapping[str, float]:
+    cpus, gpus = resources
+    plan = FitPlan(task["seed"], max_epochs, device=device_for(gpus), n_threads=max(1, int(cpus)))
+    store = shared.get()
+    return finite(score_draw(task, store, splits=splits, judge=judge, plan=plan))
