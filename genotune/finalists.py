@@ -7,6 +7,7 @@ from data (filters, ranks of variants) is learned from each fold's own training 
 Source: Cawley and Talbot 2010, section 4, on over-fitting the selection criterion.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -18,13 +19,17 @@ from genotune.store import Splits
 from genotune.trainables.trainable import FitPlan
 from genotune.trial import Judge, SharedStore, device_for, score_draw
 
+log = logging.getLogger(__name__)
+
 _RETRIES: Final = 2
+"""Of a fit whose process died; what a fit itself raises is not tried again."""
 
 
 def score_on_folds(plan: SweepPlan, journal: Journal, finalists: list[Candidate]) -> None:
     """Write the objective of each finalist on each fold to the journal; what it holds already is not fitted again.
 
-    Ray must have been started: each fit is a task with the resources of its family's trials.
+    Ray must have been started: each fit is a task with the resources of its family's trials. A finalist that can't be
+    fitted without a fold gets no value there, and so can't win.
     """
     import ray
 
@@ -37,10 +42,23 @@ def score_on_folds(plan: SweepPlan, journal: Journal, finalists: list[Candidate]
         while waiting:
             (done, *_), _ = ray.wait(list(waiting))
             one = waiting.pop(done)
-            metrics: Mapping[str, float] = ray.get(done)
+            metrics = _metrics(done, f"trial {one.trial} on fold {index + 1} of {len(plan.folds)}")
             journal.append(
                 "fold_scored", trial=one.trial, epoch=one.epoch, fold=index, n_folds=len(plan.folds), metrics=metrics
             )
+
+
+def _metrics(task: Any, what: str) -> Mapping[str, float]:
+    """What a task found; nothing, so that the finalist can't win, if it could not be fitted there."""
+    import ray
+    from ray.exceptions import RayTaskError
+
+    try:
+        metrics: Mapping[str, float] = ray.get(task)
+    except RayTaskError as error:
+        log.warning("%s could not be fitted, so it can't win: %s", what, str(error.cause).strip())
+        return {}
+    return metrics
 
 
 def _start(plan: SweepPlan, journal: Journal, one: Candidate, *, shared: SharedStore, fold: Fold) -> Any:
