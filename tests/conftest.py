@@ -1,8 +1,11 @@
 """Small real projects, and the command line as a person runs it."""
 
+import logging
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,27 @@ def tiny(tmp_path):
     spec = tmp_path / "tiny.yaml"
     spec.write_text(SPEC)
     return spec
+
+
+@pytest.fixture(scope="module")
+def ray_on_two_cpus():
+    """A Ray in this process, started as every other in it: Ray reads how it is guarded once in a process's life."""
+    import ray
+
+    folder = tempfile.mkdtemp(prefix="gt", dir="/tmp")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_AUTH_MODE", "disabled")
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            _temp_dir=folder,
+        )
+        yield
+        ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

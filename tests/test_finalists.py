@@ -8,7 +8,6 @@ from genotune.evaluation import Candidate, choose_winner
 from genotune.finalists import score_on_folds
 from genotune.journal import Journal
 from genotune.plan import make_plan
-from genotune.ray_session import ray_session
 from genotune.spec import read_spec
 
 # ray.data 2.60 warns about its own defaults when its context is made.
@@ -20,13 +19,13 @@ def params(length_bp):
     return {"windows": windows, "bin_bp": 16, "channels": 2, "n_blocks": 0, "stem_width": 9}
 
 
-def test_a_finalist_that_can_not_be_fitted_without_a_fold_can_not_win(edited, tmp_path, caplog):
+def test_a_finalist_that_can_not_be_fitted_without_a_fold_can_not_win(ray_on_two_cpus, edited, tmp_path, caplog):
     """Windows of 16,384 bp fit chrA (40,000 bp) and not chrB (12,000 bp), which is all that is left without chrA."""
     spec = edited(("budget: {trials: 5}", "budget: {trials: 5}\nevaluation: {folds: 2}"))
     plan = make_plan(read_spec(spec))
     folder = tmp_path / "sweep"
     (folder / "trials").mkdir(parents=True)
-    with Journal(folder) as journal, ray_session(None, n_cpus=2), caplog.at_level(logging.WARNING, "genotune"):
+    with Journal(folder) as journal, caplog.at_level(logging.WARNING, "genotune"):
         finalists = []
         for trial, (length_bp, value) in enumerate(((16_384, 0.9), (256, 0.1))):
             journal.append("proposed", trial=trial, family="poisson_cnn", picks={}, params=params(length_bp), seed=1)
