@@ -1,7 +1,3 @@
-import logging
-import shutil
-import tempfile
-
 import numpy as np
 import pytest
 
@@ -14,26 +10,6 @@ from genotune.settings import build
 # ray.data 2.60 warns about its own defaults when its context is made.
 NO_FOLD = Fold(*(np.empty(0, dtype=np.int64) for _ in range(3)))
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
-
-
-@pytest.fixture(scope="module")
-def ray_on_two_cpus():
-    import ray
-
-    folder = tempfile.mkdtemp(prefix="gt", dir="/tmp")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("RAY_AUTH_MODE", "disabled")
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            _temp_dir=folder,
-        )
-        yield
-        ray.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_read_tasks_give_named_columns_without_ray(files):

@@ -1,7 +1,3 @@
-import logging
-import shutil
-import tempfile
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -22,26 +18,6 @@ from genotune.settings import build
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
 
 N_SAMPLES, N_VARIANTS = 13, 50
-
-
-@pytest.fixture(scope="module")
-def ray_on_two_cpus():
-    import ray
-
-    folder = tempfile.mkdtemp(prefix="gt", dir="/tmp")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("RAY_AUTH_MODE", "disabled")
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            _temp_dir=folder,
-        )
-        yield
-        ray.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
