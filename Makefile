@@ -2,8 +2,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 READY := $(VENV)/.ready
+# What genotune is measured beside lives apart: it brings other versions along.
+BENCH_VENV := .venv-bench
+BENCH_READY := $(BENCH_VENV)/.ready
+PEERS := tangermeme genvarloader
+BENCHMARKS := read_tracks feed_windows train_step
 
-.PHONY: run test test-slow check format clean
+.PHONY: run test test-slow check format bench clean
 .DELETE_ON_ERROR:
 
 $(READY): pyproject.toml constraints.txt
@@ -30,5 +35,17 @@ format: $(READY)
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
+$(BENCH_READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@for peer in $(PEERS); do \
+	  $(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $$peer \
+	    || echo "$$peer doesn't install here; the benchmarks go on without it."; \
+	done
+	@touch $@
+
+bench: $(BENCH_READY)
+	@for name in $(BENCHMARKS); do $(BENCH_VENV)/bin/python benchmarks/$$name.py || exit 1; done
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(BENCH_VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -5,7 +5,7 @@ from typing import Annotated, Final, get_args
 
 from pydantic import Field
 
-from genotune.data.bigwig import BigWigSettings
+from genotune.data.bigwig_settings import BigWigSettings
 from genotune.data.plink import PlinkSettings
 from genotune.data.source import SourceSettings
 

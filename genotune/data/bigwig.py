@@ -1,97 +1,32 @@
 """The source `bigwig`: one or more tracks and the reference that they lie on."""
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
-from genotune.columns import CONTIG, SEQUENCE, SIGNAL, START, TargetKind
-from genotune.data.bigwig_header import BigWigHeader, read_header
-from genotune.data.fasta import Reference, read_reference
-from genotune.data.files import FileFacts, InputFile, fingerprint, kept_in, locate
-from genotune.data.fitting import BedFit, Fit, fit_bed, fit_track
-from genotune.data.source import Progress, SourcePlan, SourceSettings, SplitTable, StoreRead
-from genotune.data.stretches import (
-    Decoder,
-    Missing,
-    StoreBuilder,
-    Stretch,
-    cut_into_stretches,
-    n_bins,
-)
-from genotune.errors import DataError, Problem
-from genotune.genome.contig_names import NamingStyle
-from genotune.genome.folds import hold_out_in_turn
-from genotune.genome.intervals import Interval
-from genotune.genome.splits import ContigSplits, ContigSplitSettings, Fold, SplitSettings
-from genotune.settings import Settings
-from genotune.store import IntArray, SequenceOutline
+from genotune.columns import TargetKind
+from genotune.data.bigwig_header import BigWigHeader
+from genotune.data.bigwig_settings import BigWigSettings
+from genotune.data.fasta import Reference
+from genotune.data.files import FileFacts, InputFile, fingerprint
+from genotune.data.source import Progress, SourcePlan, SplitTable, StoreRead
+from genotune.data.store_builder import StoreBuilder
+from genotune.data.stretches import Decoder, Stretch, cut_into_stretches
+from genotune.errors import Problem
+from genotune.genome.blocks import cut_contigs, cut_peaks, cut_spans, cut_store, first_blocks, regroup
+from genotune.genome.contig_names import first_names
+from genotune.genome.peaks import count_by_contig
+from genotune.genome.spans import Spans
+from genotune.genome.splits import Fold, GenomeSplitSettings, GenomeTable, HomologySplitSettings, SplitSettings
+from genotune.store import CodeArray, IntArray, Peaks, SequenceOutline, SequenceStore
 
 
-class TrackSettings(Settings):
-    """One signal along the genome.
-
-    Attributes:
-        path: a bigWig, relative to the spec's folder.
-        transform: of the values before a model sees them; none for now.
-    """
-
-    path: Annotated[str, Field(min_length=1)]
-    transform: Literal["none"] = "none"
-
-
-class BigWigSettings(SourceSettings):
-    """Tracks and their reference.
-
-    Attributes:
-        reference: a FASTA, plain or bgzipped, relative to the spec's folder.
-        tracks: by name, in the order in which models predict them.
-        resolution_bp: width of a stored bin.
-        missing: what a base without a value counts as: zero (counts, coverage), or nan (no measurement there).
-        exclude: a BED; every bin that touches one of its intervals is left out of training and scores.
-        contig_names: how tracks and BED spell the contigs that the FASTA calls otherwise; null: names must be equal.
-        min_contig_bp: shorter contigs are left out.
-    """
-
-    yields: ClassVar[frozenset[str]] = frozenset({CONTIG, START, SEQUENCE, SIGNAL})
-
-    splits_of: ClassVar[Literal["contigs", "samples"]] = "contigs"
-
-    kind: Literal["bigwig"]
-    reference: Annotated[str, Field(min_length=1)]
-    tracks: Annotated[dict[str, TrackSettings], Field(min_length=1)]
-    resolution_bp: Annotated[int, Field(ge=1)]
-    missing: Missing = "zero"
-    exclude: Annotated[str, Field(min_length=1)] | None = None
-    contig_names: NamingStyle | None = None
-    min_contig_bp: Annotated[int, Field(ge=1)] = 1
-
-    @property
-    def known_target(self) -> TargetKind:
-        """Always a signal."""
-        return "signal"
-
-    def objective_bin_bp(self, asked: int | None) -> int:
-        """See `SourceSettings.objective_bin_bp`."""
-        return asked or self.resolution_bp
-
-    def bin_fault(self, asked: int | None) -> str | None:
-        """See `SourceSettings.bin_fault`."""
-        if asked is None or asked % self.resolution_bp == 0:
-            return None
-        near = -(-asked // self.resolution_bp) * self.resolution_bp
-        return f"found {asked}; must be a whole multiple of data.resolution_bp ({self.resolution_bp}), e.g. {near}."
-
-    def plan(self, folder: Path) -> "BigWigPlan":
-        """What is known from headers and indexes alone."""
-        return _make_plan(self, folder)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BigWigPlan(SourcePlan):
     """What will be read.
 
@@ -102,8 +37,11 @@ class BigWigPlan(SourcePlan):
         headers: of each track, by its name.
         names: for each track, its name of each contig that it has.
         files: each input file, by its role.
-        excluded: intervals without signal, under the reference's names.
+        excluded: what has no signal.
+        labels: of each track that is made of peaks, what lies in a peak; none where tracks are bigWigs.
+        peaks: sets of peaks, by name.
         notes: what a person should know though nothing is wrong.
+        block_bp: contigs are cut into blocks of so many bases, which splits hold instead of them; null: they aren't.
     """
 
     settings: BigWigSettings
@@ -112,36 +50,88 @@ class BigWigPlan(SourcePlan):
     headers: Mapping[str, BigWigHeader]
     names: tuple[Mapping[str, str], ...]
     files: Mapping[str, InputFile]
-    excluded: tuple[Interval, ...]
+    excluded: Spans
+    labels: tuple[Spans, ...]
+    peaks: Mapping[str, Peaks]
     notes: tuple[str, ...]
+    block_bp: int | None = None
+
+    @functools.cached_property
+    def members(self) -> Mapping[str, int]:
+        """Lengths in bp of what splits hold: contigs, or blocks of them."""
+        return self.contigs if self.block_bp is None else cut_contigs(self.contigs, block_bp=self.block_bp)
+
+    @functools.cached_property
+    def _lengths(self) -> IntArray:
+        """(member,) in bp."""
+        return np.array(list(self.members.values()), dtype=np.int64)
+
+    @functools.cached_property
+    def _n_peaks(self) -> Mapping[str, IntArray]:
+        """(member,) number of peaks, by set."""
+        sets = self.peaks
+        if self.block_bp is not None:
+            sets = {name: cut_peaks(one, self._firsts, block_bp=self.block_bp) for name, one in sets.items()}
+        return {name: count_by_contig(peaks, len(self.members)) for name, peaks in sets.items()}
+
+    @functools.cached_property
+    def _labelled(self) -> tuple[Spans, ...]:
+        """Of each track that is made of peaks, what of the members lies in a peak."""
+        if self.block_bp is None:
+            return self.labels
+        return tuple(cut_spans(spans, self._firsts, block_bp=self.block_bp) for spans in self.labels)
+
+    @property
+    def _firsts(self) -> IntArray:
+        """(contig,) index of its first block."""
+        assert self.block_bp is not None
+        return first_blocks(np.array(list(self.contigs.values()), dtype=np.int64), block_bp=self.block_bp)
+
+    @functools.cached_property
+    def _table(self) -> GenomeTable:
+        """What splits are made of; the sequence is read if one asks for it."""
+        return GenomeTable(
+            contigs=self.members,
+            tracks=tuple(self.settings.tracks),
+            strand_pairs=self._strand_pairs,
+            kind=self.target,
+            resolution_bp=self.settings.resolution_bp,
+            read=self._read_sequences,
+        )
 
     @property
     def n_bins(self) -> int:
         """Bins of the store."""
-        return sum(n_bins(length, self.settings.resolution_bp) for length in self.contigs.values())
+        return self._bins_of(self._lengths)
 
     @property
     def store_nbytes(self) -> int:
         """Bytes that the store will take."""
         per_bin = self.settings.resolution_bp + 4 * len(self.settings.tracks)
-        return self.n_bins * per_bin + 8 * (2 * len(self.contigs) + 1)
+        return self.n_bins * per_bin + 8 * (2 * len(self.members) + 1)
 
     @property
     def decoder(self) -> Decoder:
         """What reads the stretches."""
-        tracks = tuple(self.files[_role(name)] for name in self.settings.tracks)
-        return Decoder(self.reference, tracks, self.settings.resolution_bp, self.settings.missing)
+        tracks = tuple(self.files[track_role(name)] for name in self.headers)
+        # Each read task carries its decoder: thousands of lengths that it doesn't use would be most of it.
+        reference = replace(self.reference, lengths={})
+        return Decoder(reference, tracks, self.settings.resolution_bp, self.settings.missing)
 
     def stretches(self) -> list[Stretch]:
         """The contigs in parts, each of which can be read on its own."""
         return cut_into_stretches(
-            self.contigs, names=self.names, excluded=self.excluded, resolution_bp=self.settings.resolution_bp
+            self.contigs,
+            names=self.names,
+            resolution_bp=self.settings.resolution_bp,
+            excluded=self.excluded,
+            labels=self.labels,
         )
 
     @property
     def target(self) -> TargetKind:
-        """Always a signal."""
-        return "signal"
+        """As the settings say."""
+        return self.settings.known_target
 
     @property
     def smaller(self) -> Problem:
@@ -154,54 +144,84 @@ class BigWigPlan(SourcePlan):
 
     def split_problems(self, split: SplitSettings) -> list[Problem]:
         """See `SourcePlan.split_problems`."""
-        assert isinstance(split, ContigSplitSettings)
-        return split.problems(self.contigs)
+        assert isinstance(split, GenomeSplitSettings)
+        return split.problems(self._table)
+
+    def cut_for(self, split: SplitSettings) -> "BigWigPlan":
+        """See `SourcePlan.cut_for`; blocks that aren't whole bins are left to `split_problems`."""
+        block_bp = split.block_bp if isinstance(split, HomologySplitSettings) else None
+        is_whole = block_bp is not None and block_bp % self.settings.resolution_bp == 0
+        return replace(self, block_bp=block_bp) if is_whole else self
 
     def resolve(self, split: SplitSettings) -> Fold:
         """See `SourcePlan.resolve`; contigs in the order of the reference."""
-        assert isinstance(split, ContigSplitSettings)
-        position = {name: index for index, name in enumerate(self.contigs)}
-        names: ContigSplits = split.resolve(self.contigs)
-        return Fold(*(np.array([position[name] for name in part], dtype=np.int64) for part in names))
+        assert isinstance(split, GenomeSplitSettings)
+        return split.resolve(self._table)
 
     def folds(self, fold: Fold, split: SplitSettings, *, n_folds: int) -> list[Fold]:
-        """See `SourcePlan.folds`; contigs are held out whole, so that all folds have about as many bins."""
-        del split
-        members = np.sort(np.concatenate([fold.train, fold.validation]))
-        weights = np.array(self.outline(members).contig_lengths, dtype=np.int64)
-        return hold_out_in_turn(members, members, weights=weights, n_folds=n_folds, test=fold.test)
+        """See `SourcePlan.folds`."""
+        assert isinstance(split, GenomeSplitSettings)
+        return split.folds(self._table, fold, n_folds=n_folds)
 
     def split_notes(self, split: SplitSettings) -> tuple[str, ...]:
-        """None."""
-        del split
-        return ()
+        """See `SourcePlan.split_notes`."""
+        assert isinstance(split, GenomeSplitSettings)
+        return split.notes(self._table)
 
     def outline(self, members: IntArray) -> SequenceOutline:
         """See `SourcePlan.outline`."""
-        lengths = tuple(self.contigs[name] for name in self._names(members))
-        return SequenceOutline(self.settings.resolution_bp, tuple(self.settings.tracks), lengths)
+        return SequenceOutline(
+            self.settings.resolution_bp,
+            tuple(self.settings.tracks),
+            tuple(self._lengths[members].tolist()),
+            kind=self.target,
+            n_peaks={name: int(counts[members].sum()) for name, counts in self._n_peaks.items()},
+        )
 
-    def name_split(self, members: IntArray) -> str:
-        """The contigs."""
-        return ", ".join(self._names(members))
+    def name_split(self, members: IntArray, tracks: IntArray | None = None) -> str:
+        """The contigs, of very many the first few, or how many blocks; before them the tracks, if those are split."""
+        if tracks is not None:
+            return f"{', '.join(self._track_names(tracks))} on {self.name_split(members)}"
+        if self.block_bp is not None:
+            return f"{len(members):,} blocks of {self.block_bp:,} bp"
+        return ", ".join(first_names(self._names(members)))
 
     def split_table(self, fold: Fold, split: SplitSettings) -> SplitTable:
-        """Contigs, bases and bins of each split."""
+        """Contigs, bases and bins of each split, the peaks of each set, and the share of labelled bases."""
         del split
-        rows = {}
-        for name, members in fold._asdict().items():
-            lengths = self.outline(members).contig_lengths
-            count = sum(n_bins(length, self.settings.resolution_bp) for length in lengths)
-            rows[name] = (self.name_split(members), f"{sum(lengths):,}", f"{count:,}")
-        return SplitTable(("contigs", "bases", "bins"), rows)
+        rows: dict[str, tuple[str, ...]] = {}
+        for name, members in fold.members.items():
+            counts = [int(self._lengths[members].sum()), self._bins_of(self._lengths[members])]
+            peaks = self.outline(members).n_peaks.values()
+            cells = [f"{count:,}" for count in (*counts, *peaks)]
+            rows[name] = (self.name_split(members, fold.tracks_of(name)), *cells, *self._label_cells(members))
+        labels = [f"in {name}" for name in self.settings.tracks] if self.labels else []
+        what = "contigs" if fold.tracks is None else "tracks on contigs"
+        return SplitTable((what, "bases", "bins", *(f"peaks ({name})" for name in self.peaks), *labels), rows)
 
     def record(self, fold: Fold) -> Mapping[str, Any]:
         """See `SourcePlan.record`."""
+        members_of = fold.members
+        names_of = {name: self._names(members) for name, members in members_of.items()}
+        tracks = {} if fold.tracks is None else fold.tracks._asdict()
         return {
             "kind": self.settings.kind,
+            "target": self.target,
             "tracks": list(self.settings.tracks),
             "resolution_bp": self.settings.resolution_bp,
-            "splits": {name: list(self._names(members)) for name, members in fold._asdict().items()},
+            "transforms": {
+                name: [step.model_dump(mode="json") for step in track.transform]
+                for name, track in self.settings.tracks.items()
+            },
+            "strands": [list(pair) for pair in self.settings.strands],
+            "peaks": {
+                name: {split: int(counts[members].sum()) for split, members in members_of.items()}
+                for name, counts in self._n_peaks.items()
+            },
+            "splits": {name: first_names(names) for name, names in names_of.items()},
+            **({"track_splits": {name: self._track_names(part) for name, part in tracks.items()}} if tracks else {}),
+            # Names that are left out still tell this record from others.
+            "splits_sha256": hashlib.sha256(json.dumps(names_of).encode()).hexdigest(),
         }
 
     def read_store(self, fold: Fold, progress: Progress | None = None) -> StoreRead:
@@ -219,7 +239,7 @@ class BigWigPlan(SourcePlan):
         del fold
         builder = self._builder()
         gather(self.decoder, self.stretches(), into=builder, progress=progress)
-        return StoreRead(builder.finish())
+        return StoreRead(self._described(builder.finish()))
 
     def read_store_here(self, fold: Fold) -> StoreRead:
         """The same store, decoded in this process without Ray.
@@ -231,105 +251,53 @@ class BigWigPlan(SourcePlan):
         builder = self._builder()
         for piece in self.decoder.decode(self.stretches()):
             builder.put(piece)
-        return StoreRead(builder.finish())
+        return StoreRead(self._described(builder.finish()))
 
     def _names(self, members: IntArray) -> tuple[str, ...]:
-        names = tuple(self.contigs)
-        return tuple(names[index] for index in members)
+        names = tuple(self.members)
+        return tuple(names[index] for index in members.tolist())
+
+    def _track_names(self, chosen: IntArray) -> list[str]:
+        names = tuple(self.settings.tracks)
+        return [names[index] for index in chosen.tolist()]
+
+    def _read_sequences(self) -> Iterator[CodeArray]:
+        """(base,) codes of each member, in order, padded with N to whole bins."""
+        resolution_bp = self.settings.resolution_bp
+        decoder = replace(self.decoder, tracks=())
+        stretches = cut_into_stretches(self.contigs, names=(), resolution_bp=resolution_bp)
+        pieces = (piece.codes for piece in decoder.decode(stretches))
+        return regroup(pieces, (-(-self._lengths // resolution_bp) * resolution_bp).tolist())
+
+    def _bins_of(self, lengths: IntArray) -> int:
+        return int((-(-lengths // self.settings.resolution_bp)).sum())
+
+    def _label_cells(self, members: IntArray) -> list[str]:
+        """Of each track of peaks, the share of the split's bases that lie in one."""
+        total = max(1, int(self._lengths[members].sum()))
+        widths = [(spans.ends - spans.starts)[np.isin(spans.contigs, members)].sum() for spans in self._labelled]
+        return [f"{width / total:.1%}" for width in widths]
+
+    @property
+    def _strand_pairs(self) -> tuple[tuple[int, int], ...]:
+        position = {name: index for index, name in enumerate(self.settings.tracks)}
+        return tuple((position[plus], position[minus]) for plus, minus in self.settings.strands)
 
     def _builder(self) -> StoreBuilder:
         return StoreBuilder(self.contigs, tracks=tuple(self.settings.tracks), resolution_bp=self.settings.resolution_bp)
 
-
-def _make_plan(settings: BigWigSettings, folder: Path) -> BigWigPlan:
-    faults: list[str] = []
-    files = _files(settings, folder, faults)
-    reference = _read_reference(files, faults)
-    headers: dict[str, BigWigHeader] = {}
-    for name in settings.tracks:
-        with kept_in(faults):
-            if _role(name) in files:
-                headers[name] = _finite_header(files[_role(name)])
-    if reference is None:
-        raise DataError("\n".join(faults))
-    fits, bed = _fit(settings, files, headers, reference=reference, faults=faults)
-    contigs = {name: length for name, length in reference.lengths.items() if length >= settings.min_contig_bp}
-    if not contigs:
-        longest = max(reference.lengths.values())
-        faults.append(f"{reference.label}: its longest contig has {longest} bp, data.min_contig_bp asks for more.")
-    if faults:
-        raise DataError("\n".join(faults))
-    return BigWigPlan(
-        settings=settings,
-        reference=reference,
-        contigs=contigs,
-        headers=headers,
-        names=tuple(fit.names for fit in fits),
-        files=files,
-        excluded=bed.intervals,
-        notes=_notes(settings, reference, [*fits, bed.fit]),
-    )
-
-
-def _read_reference(files: Mapping[str, InputFile], faults: list[str]) -> Reference | None:
-    with kept_in(faults):
-        if "reference" in files:
-            return read_reference(files["reference"].path, files["reference"].label)
-    return None
-
-
-def _fit(
-    settings: BigWigSettings,
-    files: Mapping[str, InputFile],
-    headers: Mapping[str, BigWigHeader],
-    *,
-    reference: Reference,
-    faults: list[str],
-) -> tuple[list[Fit], BedFit]:
-    """How the tracks, in their order, and the BED fit the reference."""
-    fits = []
-    style, zero = settings.contig_names, settings.missing == "zero"
-    for name, header in headers.items():
-        with kept_in(faults):
-            label = settings.tracks[name].path
-            fits.append(fit_track(label, header.lengths, reference=reference, style=style, zero=zero))
-    bed = BedFit((), Fit({}, ()))
-    with kept_in(faults):
-        if "exclude" in files:
-            bed = fit_bed(files["exclude"].path, files["exclude"].label, reference=reference, style=style)
-    return fits, bed
-
-
-def _files(settings: BigWigSettings, folder: Path, faults: list[str]) -> dict[str, InputFile]:
-    labels = {"reference": settings.reference}
-    labels |= {_role(name): track.path for name, track in settings.tracks.items()}
-    if settings.exclude is not None:
-        labels["exclude"] = settings.exclude
-    files = {}
-    for role, label in labels.items():
-        with kept_in(faults):
-            files[role] = locate(folder, label)
-    return files
-
-
-def _role(track: str) -> str:
-    return f"track {track}"
-
-
-def _finite_header(file: InputFile) -> BigWigHeader:
-    header = read_header(file.path, file.label)
-    if math.isinf(header.minimum) or math.isinf(header.maximum):
-        raise DataError(f"{file.label}: holds infinite values ({header.minimum} to {header.maximum}). Cap them first.")
-    return header
-
-
-def _notes(settings: BigWigSettings, reference: Reference, fits: Sequence[Fit]) -> tuple[str, ...]:
-    notes = [note for fit in fits for note in fit.notes]
-    n_short = sum(length < settings.min_contig_bp for length in reference.lengths.values())
-    if n_short:
-        notes.append(f"{reference.label}: contigs shorter than {settings.min_contig_bp} bp left out: {n_short}.")
-    if settings.contig_names and not any(fit.renames for fit in fits):
-        notes.append(
-            f"data.contig_names: {settings.contig_names} changes nothing here: the names are equal. Remove it."
+    def _described(self, store: SequenceStore) -> SequenceStore:
+        """The store with what isn't read stretch by stretch."""
+        described = replace(
+            store,
+            kind=self.target,
+            strand_pairs=self._strand_pairs,
+            transforms=tuple(track.transform for track in self.settings.tracks.values()),
+            peaks=self.peaks,
         )
-    return tuple(notes)
+        return described if self.block_bp is None else cut_store(described, block_bp=self.block_bp)
+
+
+def track_role(track: str) -> str:
+    """What the file of a track is to the source."""
+    return f"track {track}"

@@ -13,13 +13,17 @@ from ray.data.datasource import Datasource, ReadTask
 from genotune.columns import CONTIG, SEQUENCE, SIGNAL, START
 from genotune.data.ray_reading import read_tables
 from genotune.data.source import Progress
-from genotune.data.stretches import Decoded, Decoder, StoreBuilder, Stretch, n_bins
+from genotune.data.store_builder import StoreBuilder
+from genotune.data.stretches import Decoded, Decoder, Stretch
 
 _MOST_TASKS = 1000
 
 
 class BigWigDatasource(Datasource):
-    """Columns: contig (its index), start, sequence (list of uint8), signal (list of float32, track by track)."""
+    """A row a stretch: contig (index of its first), start, sequence (list of uint8), signal (list of float32).
+
+    The signal is that of one track after the other.
+    """
 
     def __init__(self, decoder: Decoder, stretches: Sequence[Stretch]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -38,7 +42,7 @@ class BigWigDatasource(Datasource):
         n_tasks = max(1, min(parallelism, len(self._stretches)))
         edges = np.linspace(0, len(self._stretches), n_tasks + 1).astype(int)
         tasks = []
-        for first, last in itertools.pairwise(edges):
+        for first, last in itertools.pairwise(edges.tolist()):
             part = self._stretches[first:last]
             size = sum(self._nbytes(stretch) for stretch in part)
             metadata = BlockMetadata(num_rows=len(part), size_bytes=size, input_files=None, exec_stats=None)
@@ -47,8 +51,7 @@ class BigWigDatasource(Datasource):
         return tasks
 
     def _nbytes(self, stretch: Stretch) -> int:
-        count = n_bins(stretch.end - stretch.start, self._decoder.resolution_bp)
-        return count * (self._decoder.resolution_bp + 4 * len(self._decoder.tracks))
+        return stretch.n_bins * (self._decoder.resolution_bp + 4 * _n_tracks(self._decoder, stretch))
 
 
 def gather(
@@ -61,10 +64,14 @@ def gather(
     """
     n_blocks = min(len(stretches), _MOST_TASKS)
     for block in read_tables(BigWigDatasource(decoder, stretches), n_blocks=n_blocks):
-        for piece in _pieces(block, len(decoder.tracks)):
+        for piece in _pieces(block, _n_tracks(decoder, stretches[0])):
             into.put(piece)
         if progress is not None:
             progress(into.n_filled, into.n_bins)
+
+
+def _n_tracks(decoder: Decoder, stretch: Stretch) -> int:
+    return len(decoder.tracks) + len(stretch.parts[0].labels)
 
 
 def _read(decoder: Decoder, stretches: Sequence[Stretch]) -> Iterator[pa.Table]:

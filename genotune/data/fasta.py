@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from genotune.data.bgzf import GZIP_MAGIC, text_size
+from genotune.data.files import InputFile
 from genotune.errors import DataError
 
 _TWO_BIT_MAGICS: Final = (b"\x43\x27\x41\x1a", b"\x1a\x41\x27\x43")
@@ -26,53 +27,54 @@ class Reference:
     """A FASTA file that was found whole.
 
     Attributes:
-        path: the file.
-        label: what a person calls it: its path in the spec.
+        file: where it lies.
         lengths: length of each contig in bp, in the order of the file.
         ends_in_newline: a plain file that doesn't may have been cut short.
     """
 
-    path: Path
-    label: str
+    file: InputFile
     lengths: Mapping[str, int]
     ends_in_newline: bool
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return self.file.label
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Any]:
         """A `pysam.FastaFile`; the index is made again on a machine that hasn't got it."""
         import pysam
 
-        fai, gzi = _index(self.path, self.label)
+        path = self.file.path
+        fai, gzi = _index(path, self.label)
         with pysam.FastaFile(
-            str(self.path), filepath_index=str(fai), filepath_index_compressed=str(gzi) if gzi else None
+            str(path), filepath_index=str(fai), filepath_index_compressed=str(gzi) if gzi else None
         ) as fasta:
             yield fasta
 
 
-def read_reference(path: Path, label: str) -> Reference:
+def read_reference(file: InputFile) -> Reference:
     """The contigs of a FASTA file; no sequence is read.
-
-    Args:
-        path: the file.
-        label: what to call it in a fault.
 
     Raises:
         DataError: it is missing, empty, no FASTA, plain gzip, cut short, or its index is of another file.
     """
+    path, label = file.path, file.label
     if not path.is_file():
         raise DataError(f"{label}: no such file (looked for {path}). Paths are relative to the spec's folder.")
     n_bytes = path.stat().st_size
     if n_bytes == 0:
         raise DataError(f"{label}: the file is empty; a FASTA is wanted.")
-    with path.open("rb") as file:
-        head = file.read(4)
-        file.seek(-1, os.SEEK_END)
-        last = file.read(1)
+    with path.open("rb") as content:
+        head = content.read(4)
+        content.seek(-1, os.SEEK_END)
+        last = content.read(1)
     is_gzip = head.startswith(GZIP_MAGIC)
     n_text = text_size(path, label) if is_gzip else n_bytes
     _check_begins_as_fasta(path, label, head)
     fai, _ = _index(path, label)
-    return Reference(path, label, _lengths(fai, label, n_text), ends_in_newline=is_gzip or last == b"\n")
+    return Reference(file, _lengths(fai, label, n_text), ends_in_newline=is_gzip or last == b"\n")
 
 
 def _check_begins_as_fasta(path: Path, label: str, head: bytes) -> None:

@@ -2,21 +2,31 @@
 
 import contextlib
 import hashlib
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict
 
+from genotune.data.remote import RemoteFile, copy_here, is_url, look_up, masked
 from genotune.errors import DataError
-
-_URL: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class InputFile(NamedTuple):
-    """A file, and what a person calls it: its path in the spec."""
+    """A file, and what a person calls it: its path in the spec, without logins.
 
-    path: Path
+    It may travel to another machine: ask for its path where it is read.
+    """
+
+    place: Path | RemoteFile
     label: str
+
+    @property
+    def path(self) -> Path:
+        """On this machine; a remote file is copied here, unless it has been.
+
+        Raises:
+            DataError: it can't be copied.
+        """
+        return copy_here(self.place, self.label) if isinstance(self.place, RemoteFile) else self.place
 
 
 class FileFacts(TypedDict):
@@ -35,15 +45,23 @@ class FileFacts(TypedDict):
     sha256: str
 
 
-def locate(folder: Path, label: str) -> InputFile:
-    """The file that a spec in this folder names so.
+def locate(folder: Path, label: str, *, companions: Sequence[str] = ()) -> InputFile:
+    """The file that a spec in this folder names so; a remote one is copied to this machine.
+
+    Args:
+        folder: of the spec.
+        label: a path or a URL.
+        companions: endings of files beside a remote one that are copied too, where they are there.
 
     Raises:
-        DataError: it is a URL.
+        DataError: it is a URL, and can't be copied.
     """
-    if _URL.match(label):
-        raise DataError(f"{label}: this version reads files of this machine only. Copy it here and name the copy.")
-    return InputFile(folder / Path(label).expanduser(), label)
+    if not is_url(label):
+        return InputFile(folder / Path(label).expanduser(), label)
+    file = InputFile(look_up(label, endings=companions), masked(label))
+    # Now, so that what is wrong with it is told with all else that is wrong.
+    _ = file.path
+    return file
 
 
 def fingerprint(role: str, file: InputFile) -> FileFacts:

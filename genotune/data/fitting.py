@@ -1,13 +1,16 @@
 """Whether tracks and BED files lie on the same contigs as the reference, and what to do where they don't."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from genotune.data.fasta import Reference
 from genotune.errors import DataError
 from genotune.genome.contig_names import NamingStyle, match_contigs, name_some, style_of
-from genotune.genome.intervals import Interval, read_bed
+from genotune.genome.intervals import Bed, Interval, read_bed
+from genotune.genome.peaks import Peak, read_peaks
+
+Line = TypeVar("Line", Interval, Peak)
 
 _MOST_NAMED: Final = 3
 
@@ -29,11 +32,16 @@ class Fit(NamedTuple):
         return any(ours != theirs for ours, theirs in self.names.items())
 
 
-class BedFit(NamedTuple):
-    """The intervals of a BED on the reference."""
+class BedFit(NamedTuple, Generic[Line]):
+    """The intervals of a BED on the reference.
 
-    intervals: tuple[Interval, ...]
+    Attributes:
+        left_out: number of intervals by contig that the reference lacks.
+    """
+
+    intervals: tuple[Line, ...]
     fit: Fit
+    left_out: Mapping[str, int]
 
 
 def fit_track(
@@ -53,7 +61,7 @@ def fit_track(
     """
     names = match_contigs(reference.lengths, lengths, style=style)
     if not names:
-        raise DataError(_nothing_in_common(label, list(lengths), reference))
+        raise DataError(_nothing_in_common(label, lengths, reference))
     differing = {
         ours: (lengths[theirs], reference.lengths[ours])
         for ours, theirs in names.items()
@@ -77,33 +85,66 @@ def fit_track(
     return Fit(names, tuple(notes))
 
 
-def fit_bed(path: Path, label: str, *, reference: Reference, style: NamingStyle | None) -> BedFit:
+def fit_bed(path: Path, label: str, *, reference: Reference, style: NamingStyle | None) -> BedFit[Interval]:
     """The intervals of a BED under the reference's names.
 
     Raises:
         DataError: a line is at fault, or all contigs are merely called otherwise.
     """
-    bed = read_bed(path, reference.lengths, reference=reference.label, label=label)
+
+    def read(names: Mapping[str, str]) -> Bed[Interval]:
+        return read_bed(path, reference.lengths, reference=reference.label, names=names, label=label)
+
+    return _fit_lines(read, label, reference=reference, style=style, what="interval")
+
+
+def fit_peaks(path: Path, label: str, *, reference: Reference, style: NamingStyle | None) -> BedFit[Peak]:
+    """The peaks of a BED or narrowPeak file under the reference's names.
+
+    Raises:
+        DataError: a line is at fault, there is no peak, or all contigs are merely called otherwise.
+    """
+
+    def read(names: Mapping[str, str]) -> Bed[Peak]:
+        return read_peaks(path, reference.lengths, reference=reference.label, names=names, label=label)
+
+    found = _fit_lines(read, label, reference=reference, style=style, what="peak")
+    if found.left_out and not found.intervals:
+        raise DataError(_nothing_in_common(label, found.left_out, reference))
+    if not found.intervals:
+        raise DataError(f"{label}: holds no peak. Give a BED or narrowPeak with at least one.")
+    return found
+
+
+def _fit_lines(
+    read: Callable[[Mapping[str, str]], Bed[Line]],
+    label: str,
+    *,
+    reference: Reference,
+    style: NamingStyle | None,
+    what: str,
+) -> BedFit[Line]:
+    """The lines of a file, read once more under other names where contigs are left out and may be called otherwise."""
+    bed = read({})
     names: Mapping[str, str] = {}
     if bed.left_out and style:
         names = match_contigs(reference.lengths, bed.left_out, style=style)
-        aliases = {theirs: ours for ours, theirs in names.items()}
-        bed = read_bed(path, reference.lengths, reference=reference.label, label=label, names=aliases)
+        bed = read({theirs: ours for ours, theirs in names.items()})
     if not bed.left_out:
-        return BedFit(bed.intervals, Fit(names, ()))
+        return BedFit(bed.intervals, Fit(names, ()), bed.left_out)
     if not bed.intervals and style_of(bed.left_out, reference.lengths):
-        raise DataError(_nothing_in_common(label, list(bed.left_out), reference))
+        raise DataError(_nothing_in_common(label, bed.left_out, reference))
     count, contigs = sum(bed.left_out.values()), name_some(bed.left_out, most=_MOST_NAMED)
-    intervals = "1 interval" if count == 1 else f"{count} intervals"
-    note = f"{label}: {intervals} on {contigs} left out: {reference.label} lacks {_it(list(bed.left_out))}."
-    return BedFit(bed.intervals, Fit(names, (note,)))
+    lines = f"1 {what}" if count == 1 else f"{count} {what}s"
+    note = f"{label}: {lines} on {contigs} left out: {reference.label} lacks {_it(list(bed.left_out))}."
+    return BedFit(bed.intervals, Fit(names, (note,)), bed.left_out)
 
 
 def _it(contigs: Sequence[str]) -> str:
     return "it" if len(contigs) == 1 else "them"
 
 
-def _nothing_in_common(label: str, theirs: Sequence[str], reference: Reference) -> str:
+def _nothing_in_common(label: str, theirs: Collection[str], reference: Reference) -> str:
     style = style_of(theirs, reference.lengths)
     if style:
         wanted = next(ours for ours in reference.lengths if match_contigs([ours], theirs, style=style))

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from genotune.data.bigwig import BigWigPlan, BigWigSettings
+from genotune.data.bigwig import BigWigPlan
+from genotune.data.bigwig_settings import BigWigSettings
+from genotune.data.files import InputFile
 from genotune.data.new_spec import SpecBody, TrackFiles, relative, scalar, scalars
 from genotune.errors import DataError
 from genotune.genome.contig_names import NamingStyle, is_mitochondrion, style_of
@@ -33,7 +35,7 @@ def track_body(files: TrackFiles, folder: Path) -> SpecBody:
         DataError: files are missing or don't fit each other, or their genome can't be split by contig.
     """
     plan = _plan(files)
-    negative = [plan.settings.tracks[name].path for name, header in plan.headers.items() if header.minimum < 0]
+    negative = [plan.settings.tracks[name].file for name, header in plan.headers.items() if header.minimum < 0]
     if negative:
         raise DataError(
             f"{', '.join(negative)}: holds values below zero, which a Poisson model can't have made. "
@@ -59,7 +61,12 @@ def choose_splits(contigs: Mapping[str, int]) -> ContigSplits:
         DataError: fewer than three contigs are large enough.
     """
     total = sum(contigs.values())
-    fit = {name: length for name, length in contigs.items() if _is_ordinary(name, contigs, total)}
+    has_roman_numbers = any(name.removeprefix("chr") == "II" for name in contigs)
+    fit = {
+        name: length
+        for name, length in contigs.items()
+        if length >= _LEAST_SHARE * total and _is_ordinary(name, has_roman_numbers=has_roman_numbers)
+    }
     if len(fit) < 3:
         raise DataError(
             f"{len(fit)} contigs are large enough to hold out as a whole, three are wanted (train, validation, test). "
@@ -80,10 +87,9 @@ def choose_splits(contigs: Mapping[str, int]) -> ContigSplits:
     )
 
 
-def _is_ordinary(name: str, contigs: Mapping[str, int], total: int) -> bool:
-    has_roman_numbers = any(name.removeprefix("chr") == "II" for name in contigs)
+def _is_ordinary(name: str, *, has_roman_numbers: bool) -> bool:
     is_sex_chromosome = name.removeprefix("chr") in _SEX_CHROMOSOMES and not has_roman_numbers
-    return not is_mitochondrion(name) and not is_sex_chromosome and contigs[name] >= _LEAST_SHARE * total
+    return not is_mitochondrion(name) and not is_sex_chromosome
 
 
 def _draw(names: Sequence[str], contigs: Mapping[str, int], *, share: float, most: int) -> set[str]:
@@ -124,7 +130,7 @@ def _style(files: TrackFiles) -> NamingStyle | None:
     from genotune.data.fasta import read_reference
 
     try:
-        ours = read_reference(files.reference, str(files.reference)).lengths
+        ours = read_reference(InputFile(files.reference, str(files.reference))).lengths
         styles = {style_of(read_header(path, str(path)).lengths, ours) for path in files.tracks}
     except DataError:
         return None
@@ -148,16 +154,16 @@ def _data_text(settings: BigWigSettings, folder: Path) -> str:
         f"  reference: {relative(settings.reference, folder)}  # the assembly that the reads were mapped to",
         "  tracks:  # what the model learns to predict, name: file; paths are relative to this file",
         *(
-            f"    {scalar(name)}: {{path: {relative(track.path, folder)}, transform: {track.transform}}}"
+            f"    {scalar(name)}: {{path: {relative(track.file, folder)}, transform: none}}"
             for name, track in settings.tracks.items()
         ),
         f"  resolution_bp: {settings.resolution_bp}  # the signal is averaged over bins of so many bases",
         f"  missing: {settings.missing}  # a base without a value counts as zero; nan: it wasn't measured",
     ]
-    if settings.exclude is not None:
-        lines.append(
-            f"  exclude: {relative(settings.exclude, folder)}  # regions whose signal isn't to be trusted, e.g. repeats"
-        )
+    lines.extend(
+        f"  exclude: {relative(bed, folder)}  # regions whose signal isn't to be trusted, e.g. repeats"
+        for bed in settings.exclude
+    )
     if settings.contig_names is not None:
         lines.append(f"  contig_names: {settings.contig_names}  # the tracks name contigs so, the FASTA otherwise")
     if settings.min_contig_bp > 1:

@@ -172,8 +172,9 @@ class PlinkPlan(SourcePlan):
             n_covariates=self.samples.covariates.shape[1],
         )
 
-    def name_split(self, members: IntArray) -> str:
+    def name_split(self, members: IntArray, tracks: IntArray | None = None) -> str:
         """How many samples."""
+        del tracks
         return f"{len(members):,} samples"
 
     def split_table(self, fold: Fold, split: SplitSettings) -> SplitTable:
@@ -181,7 +182,7 @@ class PlinkPlan(SourcePlan):
         assert isinstance(split, SampleSplitSettings)
         groups = split.groups(self.samples.table)
         rows = {}
-        for name, members in fold._asdict().items():
+        for name, members in fold.members.items():
             known = groups[members][groups[members] >= 0]
             rows[name] = (self._trait_words(members), f"{len(np.unique(known)):,}", f"{len(members):,}")
         return SplitTable((self.samples.trait, "groups", "samples"), rows)
@@ -198,7 +199,7 @@ class PlinkPlan(SourcePlan):
             "n_variants": len(self.variants.ids),
             "splits": {
                 name: {"n_samples": len(members), "ids_sha256": _checksum(self.samples.ids[members])}
-                for name, members in fold._asdict().items()
+                for name, members in fold.members.items()
             },
         }
 
@@ -290,7 +291,7 @@ class PlinkPlan(SourcePlan):
 
     def _unscorable(self, split: SampleSplitSettings) -> Iterator[Problem]:
         """Splits without a sample of some class, or in which the trait does not vary: metrics are not defined there."""
-        for name, members in split.resolve(self.samples.table)._asdict().items():
+        for name, members in split.resolve(self.samples.table).members.items():
             values = self.samples.values[members]
             if self.samples.kind not in _CLASSED:
                 if values.min() == values.max():

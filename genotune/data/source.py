@@ -63,6 +63,11 @@ class SourcePlan(ABC):
     def fingerprints(self) -> list[FileFacts]:
         """Size and checksum of each input file; reads them whole."""
 
+    def cut_for(self, split: SplitSettings) -> "SourcePlan":
+        """The same data in the parts that the split holds, where it cuts contigs; else the plan itself."""
+        del split
+        return self
+
     @abstractmethod
     def split_problems(self, split: SplitSettings) -> list[Problem]:
         """What in the splits doesn't fit the data, with paths relative to `split`; empty when all fits."""
@@ -87,8 +92,8 @@ class SourcePlan(ABC):
         """What is known of the store as far as these members of a split go."""
 
     @abstractmethod
-    def name_split(self, members: IntArray) -> str:
-        """The members of a split in a few words: 'chrIX, chrXV', '388 samples'."""
+    def name_split(self, members: IntArray, tracks: IntArray | None = None) -> str:
+        """The members of a split in a few words, with its tracks if those are split: 'chrIX, chrXV', '388 samples'."""
 
     @abstractmethod
     def split_table(self, fold: Fold, split: SplitSettings) -> SplitTable:

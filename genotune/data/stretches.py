@@ -4,55 +4,68 @@ Axes: t track, b bin.
 """
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from genotune.data.bigwig_header import damage_named
+from genotune.data.bigwig_reader import BigWigReader
 from genotune.data.fasta import Reference
 from genotune.data.files import InputFile
 from genotune.errors import DataError
-from genotune.genome.intervals import Interval, bins_touched
+from genotune.genome.runs import Missing, bin_mean
 from genotune.genome.sequence import encode
-from genotune.store import N_CODE, CodeArray, FloatArray, SequenceStore
-
-Missing = Literal["zero", "nan"]
+from genotune.genome.spans import NO_SPANS, ContigSpans, Spans, bases_in_bins, bin_edges
+from genotune.store import N_CODE, CodeArray, FloatArray
 
 _MOST_BASES: Final = 1_000_000
 _MOST_BYTES: Final = 16_000_000
 _AGAIN: Final = "Copy it again."
 
 
-class Stretch(NamedTuple):
+class Part(NamedTuple):
     """A part of a contig: whole bins, but for the last of its contig.
 
     Attributes:
-        contig: index of the contig.
         name: of the contig, in the reference.
-        names: of the contig, in each track; None where the track lacks it.
+        names: of the contig, in each bigWig; None where the bigWig lacks it.
         start: first base.
         end: past the last base.
-        excluded: intervals that touch it.
+        excluded: what of it has no signal.
+        labels: of each track that is made of peaks, what of it lies in a peak.
     """
 
-    contig: int
     name: str
     names: tuple[str | None, ...]
     start: int
     end: int
-    excluded: tuple[Interval, ...]
+    excluded: ContigSpans
+    labels: tuple[ContigSpans, ...]
+
+
+class Stretch(NamedTuple):
+    """What is read in one go: a part of a contig, or several short contigs that follow each other in the store.
+
+    Attributes:
+        contig: index of the first part's contig.
+        n_bins: of all parts.
+        parts: in the order of the store.
+    """
+
+    contig: int
+    n_bins: int
+    parts: tuple[Part, ...]
 
 
 class Decoded(NamedTuple):
     """A stretch as arrays.
 
     Attributes:
-        contig: index of the contig.
-        start: first base.
-        codes: (base,), padded with N to whole bins.
+        contig: index of the contig that it begins on.
+        start: first base on it.
+        codes: (base,), each contig padded with N to whole bins.
         signal: (track, bin).
     """
 
@@ -64,7 +77,14 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Decoder:
-    """Where to read from, and how."""
+    """Where to read from, and how.
+
+    Attributes:
+        reference: its lengths aren't used.
+        tracks: bigWigs; none where tracks are made of peaks.
+        resolution_bp: width of a bin.
+        missing: what a base without a value counts as.
+    """
 
     reference: Reference
     tracks: tuple[InputFile, ...]
@@ -77,26 +97,23 @@ class Decoder:
         Raises:
             DataError: a file is damaged, or not what its header or index says.
         """
-        import pybigtools
-
         with contextlib.ExitStack() as stack:
             fasta = stack.enter_context(self.reference.open())
-            bigwigs = []
-            for track in self.tracks:
-                with damage_named(f"{track.label}: the header"):
-                    bigwigs.append(stack.enter_context(pybigtools.open(str(track.path))))
+            bigwigs = [stack.enter_context(BigWigReader(track.path, track.label)) for track in self.tracks]
             for stretch in stretches:
+                codes = [self._codes(part, fasta) for part in stretch.parts]
+                signal = [self.signal(part, bigwigs) for part in stretch.parts]
                 yield Decoded(
-                    stretch.contig, stretch.start, self._codes(stretch, fasta), self._signal(stretch, bigwigs)
+                    stretch.contig, stretch.parts[0].start, np.concatenate(codes), np.concatenate(signal, axis=1)
                 )
 
-    def _codes(self, stretch: Stretch, fasta: Any) -> CodeArray:
-        label, place = self.reference.label, f"{stretch.name}:{stretch.start}-{stretch.end}"
+    def _codes(self, part: Part, fasta: Any) -> CodeArray:
+        label, place = self.reference.label, f"{part.name}:{part.start}-{part.end}"
         try:
-            text = fasta.fetch(stretch.name, stretch.start, stretch.end)
+            text = fasta.fetch(part.name, part.start, part.end)
         except (ValueError, KeyError, OSError) as error:
             raise DataError(f"{label}: {place} can't be read: the file is cut short or damaged. {_AGAIN}") from error
-        n_bases = stretch.end - stretch.start
+        n_bases = part.end - part.start
         if len(text) != n_bases:
             raise DataError(f"{label}: cut short: {place} should have {n_bases} bases, found {len(text)}. {_AGAIN}")
         codes = np.full(n_bins(n_bases, self.resolution_bp) * self.resolution_bp, N_CODE, dtype=np.uint8)
@@ -107,17 +124,21 @@ class Decoder:
             raise DataError(message) from error
         return codes
 
-    def _signal(self, stretch: Stretch, bigwigs: Sequence[Any]) -> FloatArray:
-        count = n_bins(stretch.end - stretch.start, self.resolution_bp)
-        signal = np.empty((len(self.tracks), count), dtype=np.float32)
-        for row, track, name, bigwig in zip(signal, self.tracks, stretch.names, bigwigs, strict=True):
+    def signal(self, part: Part, bigwigs: Sequence[BigWigReader]) -> FloatArray:
+        """(track, bin) of a part; the tracks' files are open."""
+        count = n_bins(part.end - part.start, self.resolution_bp)
+        signal = np.empty((len(self.tracks) + len(part.labels), count), dtype=np.float32)
+        for row, name, bigwig in zip(signal, part.names, bigwigs, strict=False):
             if name is None:
                 row[:] = 0 if self.missing == "zero" else np.nan
             else:
-                values = _values(bigwig, track.label, Interval(name, stretch.start, stretch.end))
-                row[:] = bin_mean(values, self.resolution_bp, missing=self.missing)
-        touched = bins_touched(stretch.excluded, start=stretch.start, n_bins=count, resolution_bp=self.resolution_bp)
-        signal[:, touched] = np.nan
+                runs = bigwig.runs(name, part.start, part.end)
+                row[:] = bin_mean(runs, self.resolution_bp, n_bases=part.end - part.start, missing=self.missing)
+        if part.labels or len(part.excluded.starts):
+            edges = bin_edges(part.start, part.end, self.resolution_bp)
+            for row, peaks in zip(signal[len(self.tracks) :], part.labels, strict=True):
+                row[:] = bases_in_bins(peaks, edges) / np.diff(edges)
+            signal[:, bases_in_bins(part.excluded, edges) > 0] = np.nan
         return signal
 
 
@@ -126,95 +147,44 @@ def n_bins(n_bases: int, resolution_bp: int) -> int:
     return -(-n_bases // resolution_bp)
 
 
-def bin_mean(values: NDArray[np.float64], resolution_bp: int, *, missing: Missing) -> NDArray[np.float64]:
-    """Mean value per bin; the last bin is the mean over the bases that it has.
-
-    Args:
-        values: (base,), NaN where the bigWig holds no value.
-        resolution_bp: width of a bin.
-        missing: 'zero': such a base counts as zero; 'nan': it doesn't count, and a bin of nothing else is NaN.
-
-    Returns:
-        (bin,).
-    """
-    starts = np.arange(0, len(values), resolution_bp)
-    covered = ~np.isnan(values)
-    sums = np.add.reduceat(np.where(covered, values, 0.0), starts)
-    if missing == "zero":
-        return sums / np.diff(starts, append=len(values))
-    counts = np.add.reduceat(covered, starts, dtype=np.int64)
-    means = np.full(len(starts), np.nan)
-    np.divide(sums, counts, out=means, where=counts > 0)
-    return means
-
-
 def cut_into_stretches(
     contigs: Mapping[str, int],
     *,
     names: Sequence[Mapping[str, str]],
-    excluded: Sequence[Interval],
     resolution_bp: int,
+    excluded: Spans = NO_SPANS,
+    labels: Sequence[Spans] = (),
 ) -> list[Stretch]:
-    """Stretches of about equal length that cover all contigs, at most 1 Mb or 16 MB of arrays each.
+    """Stretches that cover all contigs in order, at most 1 Mb or 16 MB of arrays each.
+
+    A long contig is cut into several of about equal length; short ones that follow each other share one.
 
     Args:
         contigs: length in bp of each, in the order of the store.
-        names: for each track, its name of each contig that it has.
-        excluded: intervals without signal.
+        names: for each bigWig, its name of each contig that it has.
         resolution_bp: width of a bin.
+        excluded: what has no signal.
+        labels: of each track that is made of peaks, what lies in a peak.
     """
-    most = max(1, int(min(_MOST_BASES, _MOST_BYTES / (1 + 4 * len(names) / resolution_bp))) // resolution_bp)
-    stretches = []
+    n_tracks = len(names) + len(labels)
+    most = max(1, int(min(_MOST_BASES, _MOST_BYTES / (1 + 4 * n_tracks / resolution_bp))) // resolution_bp)
+    runs = [spans.by_contig(len(contigs)) for spans in (excluded, *labels)]
+    stretches: list[Stretch] = []
+    first, size, held = 0, 0, list[Part]()
     for index, (contig, length) in enumerate(contigs.items()):
-        barred = [interval for interval in excluded if interval.contig == contig]
-        in_tracks = tuple(track.get(contig) for track in names)
         total = n_bins(length, resolution_bp)
-        edges = np.linspace(0, total, n_bins(total, most) + 1).astype(np.int64) * resolution_bp
-        for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-            touching = tuple(interval for interval in barred if interval.start < end and interval.end > start)
-            stretches.append(Stretch(index, contig, in_tracks, start, min(end, length), touching))
-    return stretches
-
-
-class StoreBuilder:
-    """A store that is filled stretch by stretch, in any order."""
-
-    def __init__(self, contigs: Mapping[str, int], *, tracks: Sequence[str], resolution_bp: int) -> None:
-        counts = [n_bins(length, resolution_bp) for length in contigs.values()]
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        self.n_filled = 0
-        self._store = SequenceStore(
-            sequence=np.full(offsets[-1] * resolution_bp, N_CODE, dtype=np.uint8),
-            signal=np.full((len(tracks), offsets[-1]), np.nan, dtype=np.float32),
-            offsets=offsets,
-            lengths=np.array(list(contigs.values()), dtype=np.int64),
-            contigs=tuple(contigs),
-            tracks=tuple(tracks),
-            resolution_bp=resolution_bp,
-        )
-
-    @property
-    def n_bins(self) -> int:
-        """Bins of the whole store."""
-        return int(self._store.offsets[-1])
-
-    def put(self, piece: Decoded) -> None:
-        """Copy a stretch to its place."""
-        first = int(self._store.offsets[piece.contig]) + piece.start // self._store.resolution_bp
-        count = piece.signal.shape[1]
-        base = first * self._store.resolution_bp
-        self._store.sequence[base : base + piece.codes.size] = piece.codes
-        self._store.signal[:, first : first + count] = piece.signal
-        self.n_filled += count
-
-    def finish(self) -> SequenceStore:
-        """The store, once every stretch was put."""
-        assert self.n_filled == self.n_bins, f"{self.n_filled} of {self.n_bins} bins were filled"
-        return self._store
-
-
-def _values(bigwig: Any, label: str, interval: Interval) -> NDArray[np.float64]:
-    """(base,) values of an interval, NaN where there is none."""
-    with damage_named(f"{label}: {interval.contig}:{interval.start}-{interval.end}"):
-        values: NDArray[np.float64] = bigwig.values(interval.contig, interval.start, interval.end, fillna=None)
-    return values
+        in_tracks = tuple(track.get(contig) for track in names)
+        barred, *peaks = (of_contigs[index] for of_contigs in runs)
+        edges = bin_edges(0, total, -(-total // n_bins(total, most)))
+        for begin, end in itertools.pairwise((edges * resolution_bp).tolist()):
+            count = n_bins(end - begin, resolution_bp)
+            if held and size + count > most:
+                stretches.append(Stretch(first, size, tuple(held)))
+                size, held = 0, []
+            if not held:
+                first = index
+            last = min(end, length)
+            labelled = tuple(one.within(begin, last) for one in peaks)
+            held.append(Part(contig, in_tracks, begin, last, barred.within(begin, last), labelled))
+            size += count
+    return [*stretches, Stretch(first, size, tuple(held))]

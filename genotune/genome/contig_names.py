@@ -1,7 +1,7 @@
 """Contigs under the names of UCSC (chr1, chrM) and of Ensembl (1, MT)."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 NamingStyle = Literal["ucsc", "ensembl"]
@@ -58,6 +58,11 @@ def name_some(contigs: Collection[str], *, most: int = 2) -> str:
     if len(names) <= most + 1:
         return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
     return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def first_names(contigs: Sequence[str], *, most: int = 30) -> list[str]:
+    """The names; of more than so many the first three, and how many more there are."""
+    return list(contigs) if len(contigs) <= most else [*contigs[:3], f"and {len(contigs) - 3:,} more"]
 
 
 def _bare(contig: str) -> str:

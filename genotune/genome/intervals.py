@@ -1,16 +1,13 @@
 """Intervals of the genome: 0-based, end excluded."""
 
 import gzip
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from genotune.errors import DataError
 
-BoolArray = NDArray[np.bool_]
+Line = TypeVar("Line")
 
 _PLINK_MAGIC: Final = b"\x6c\x1b\x01"
 _GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -26,16 +23,20 @@ class Interval(NamedTuple):
     end: int
 
 
-class Bed(NamedTuple):
-    """The intervals of a BED file.
+class Bed(NamedTuple, Generic[Line]):
+    """The lines of a BED file.
 
     Attributes:
         intervals: those on contigs of the reference, in the order of the file, under the reference's names.
         left_out: number of intervals by contig that the reference lacks.
     """
 
-    intervals: tuple[Interval, ...]
+    intervals: tuple[Line, ...]
     left_out: Mapping[str, int]
+
+
+class LineError(ValueError):
+    """What is wrong with a line, raised by who reads more of it than contig, start and end."""
 
 
 def read_bed(
@@ -45,12 +46,26 @@ def read_bed(
     reference: str = "the reference",
     names: Mapping[str, str] | None = None,
     label: str | None = None,
-) -> Bed:
-    """The intervals of a BED file, plain or gzipped; `track`, `browser` and comment lines are skipped.
+) -> Bed[Interval]:
+    """The intervals of a BED file; see `read_lines`."""
+    return read_lines(path, lengths, lambda interval, _: interval, reference=reference, names=names, label=label)
+
+
+def read_lines(
+    path: Path,
+    lengths: Mapping[str, int],
+    read_line: Callable[[Interval, str], Line],
+    *,
+    reference: str = "the reference",
+    names: Mapping[str, str] | None = None,
+    label: str | None = None,
+) -> Bed[Line]:
+    """The lines of a BED file, plain or gzipped; `track`, `browser` and comment lines are skipped.
 
     Args:
         path: the file.
         lengths: length in bp of each contig of the reference.
+        read_line: what to make of an interval and the text of its line; may raise LineError.
         reference: what to call the reference in a fault.
         names: the reference's name of contigs that the BED calls otherwise.
         label: what to call the file in a fault; its path if None.
@@ -59,23 +74,21 @@ def read_bed(
         DataError: the file can't be read as BED, with each line that is at fault.
     """
     label = label or str(path)
-    intervals: list[Interval] = []
+    intervals: list[Line] = []
     left_out: dict[str, int] = {}
     faults: list[str] = []
     for number, line in enumerate(_lines(path, label), start=1):
-        fields = line.split()
+        fields = line.split(maxsplit=3)
         if not fields or line.startswith("#") or fields[0] in _HEADER_WORDS:
             continue
-        fault = _fault_of_fields(fields)
-        if fault is None:
-            contig = (names or {}).get(fields[0], fields[0])
-            interval = Interval(contig, int(fields[1]), int(fields[2]))
-            if contig not in lengths:
-                left_out[contig] = left_out.get(contig, 0) + 1
+        try:
+            interval = _interval(fields, names or {})
+            if interval.contig not in lengths:
+                left_out[interval.contig] = left_out.get(interval.contig, 0) + 1
                 continue
-            intervals.append(interval)
-            fault = _fault_of_place(interval, lengths[contig], reference)
-        if fault is not None:
+            _check_place(interval, lengths[interval.contig], reference)
+            intervals.append(read_line(interval, line))
+        except LineError as fault:
             faults.append(f"{label}:{number}: {fault}")
     if faults:
         more = len(faults) - _MOST_FAULTS
@@ -83,26 +96,6 @@ def read_bed(
             "\n".join([*faults[:_MOST_FAULTS], *([f"{label}: and {more} lines more."] if more > 0 else [])])
         )
     return Bed(tuple(intervals), left_out)
-
-
-def bins_touched(intervals: Iterable[Interval], *, start: int, n_bins: int, resolution_bp: int) -> BoolArray:
-    """Which bins of a stretch share a base with any interval.
-
-    Args:
-        intervals: on the stretch's contig; they may reach past the stretch.
-        start: first base of the first bin.
-        n_bins: number of bins.
-        resolution_bp: width of a bin.
-
-    Returns:
-        (bin,).
-    """
-    touched = np.zeros(n_bins, dtype=np.bool_)
-    for interval in intervals:
-        first = max(interval.start - start, 0) // resolution_bp
-        last = -(-max(interval.end - start, 0) // resolution_bp)
-        touched[first:last] = True
-    return touched
 
 
 def _lines(path: Path, label: str) -> list[str]:
@@ -121,20 +114,21 @@ def _lines(path: Path, label: str) -> list[str]:
         raise DataError(f"{label}: not a BED file: it isn't text. Give tab-separated contig, start and end.") from error
 
 
-def _fault_of_fields(fields: list[str]) -> str | None:
+def _interval(fields: Sequence[str], names: Mapping[str, str]) -> Interval:
     if len(fields) < 3:
-        return f"found {len(fields)} columns; a BED line has at least contig, start and end."
+        raise LineError(f"found {len(fields)} columns; a BED line has at least contig, start and end.")
     if not (fields[1].isdecimal() and fields[2].isdecimal()):
-        return f"start {fields[1]!r} and end {fields[2]!r} must be whole numbers from 0."
-    return None
+        raise LineError(f"start {fields[1]!r} and end {fields[2]!r} must be whole numbers from 0.")
+    return Interval(names.get(fields[0], fields[0]), int(fields[1]), int(fields[2]))
 
 
-def _fault_of_place(interval: Interval, length: int, reference: str) -> str | None:
+def _check_place(interval: Interval, length: int, reference: str) -> None:
     if interval.start >= interval.end:
-        return f"start {interval.start} is not below end {interval.end}. BED counts from 0 and leaves the end out."
+        raise LineError(
+            f"start {interval.start} is not below end {interval.end}. BED counts from 0 and leaves the end out."
+        )
     if interval.end > length:
-        return (
+        raise LineError(
             f"end {interval.end} lies past the end of {interval.contig} ({length} bp in {reference}). "
             "Was the BED made on another assembly?"
         )
-    return None

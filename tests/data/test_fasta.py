@@ -4,6 +4,7 @@ import re
 import pytest
 
 from genotune.data.fasta import read_reference
+from genotune.data.files import InputFile
 from genotune.errors import DataError
 
 SEQUENCES = {"chrI": "ACGTN" * 50, "chrII": "acgt" * 33}
@@ -17,19 +18,19 @@ def fetch(reference, contig):
 
 def refuse(path, message):
     with pytest.raises(DataError, match=message):
-        read_reference(path, path.name)
+        read_reference(InputFile(path, path.name))
 
 
 @pytest.mark.parametrize("name", ["ref.fa", "ref.fa.gz"])
 def test_contigs_come_in_the_order_of_the_file(tmp_path, build_fasta, name):
-    reference = read_reference(build_fasta(tmp_path / name, SEQUENCES), name)
+    reference = read_reference(InputFile(build_fasta(tmp_path / name, SEQUENCES), name))
     assert list(reference.lengths.items()) == list(LENGTHS.items())
     assert fetch(reference, "chrII") == SEQUENCES["chrII"]
 
 
 @pytest.mark.parametrize("name", ["ref.fa", "ref.fa.gz"])
 def test_a_missing_index_is_made_beside_the_file(tmp_path, build_fasta, name):
-    read_reference(build_fasta(tmp_path / name, SEQUENCES), name)
+    read_reference(InputFile(build_fasta(tmp_path / name, SEQUENCES), name))
     made = {path.name for path in tmp_path.iterdir()} - {name}
     assert made == {f"{name}.fai", *([f"{name}.gzi"] if name.endswith("gz") else [])}
 
@@ -38,7 +39,7 @@ def test_the_index_goes_to_the_cache_where_it_cant_lie_beside_the_file(tmp_path,
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = build_fasta(tmp_path / "ref.fa", SEQUENCES)
     (tmp_path / "ref.fa.fai").mkdir()
-    assert fetch(read_reference(path, "ref.fa"), "chrI") == SEQUENCES["chrI"]
+    assert fetch(read_reference(InputFile(path, "ref.fa")), "chrI") == SEQUENCES["chrI"]
     assert len(list((tmp_path / "cache" / "genotune" / "fasta").glob("*/ref.fa.fai"))) == 1
 
 
@@ -53,7 +54,7 @@ def test_without_a_place_for_the_index_the_fix_is_told(tmp_path, build_fasta, mo
 @pytest.mark.parametrize("name", ["ref.fa", "ref.fa.gz"])
 def test_a_file_cut_short_is_refused(tmp_path, build_fasta, name):
     path = build_fasta(tmp_path / name, SEQUENCES)
-    read_reference(path, name)
+    read_reference(InputFile(path, name))
     whole = path.read_bytes()
     # The last byte of plain text is a line break, without which every base is there.
     last = len(whole) - 1 if name == "ref.fa" else len(whole)
@@ -64,7 +65,7 @@ def test_a_file_cut_short_is_refused(tmp_path, build_fasta, name):
 
 def test_an_index_of_another_file_is_found_out(tmp_path, build_fasta):
     path = build_fasta(tmp_path / "ref.fa", SEQUENCES)
-    read_reference(path, "ref.fa")
+    read_reference(InputFile(path, "ref.fa"))
     build_fasta(path, {**SEQUENCES, "chrIII": "ACGT" * 2000})
     refuse(path, r"the index is another file's\. Delete ref\.fa\.fai")
 

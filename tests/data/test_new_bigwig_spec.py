@@ -69,10 +69,10 @@ def test_the_spec_of_the_demo_data_fits_the_demo_data(demo, tmp_path):
     assert list(spec["data"]["tracks"]) == ["cutsites"]
     assert not Path(spec["data"]["reference"]).is_absolute()
     plan = build(AnySourceSettings, spec["data"]).plan(out.parent)
-    assert len(plan.excluded) == 1
+    assert len(plan.excluded.starts) == 1
     split = build(SplitSettings, spec["split"])
-    assert split.problems(plan.contigs) == []
-    assert 0.6 < sum(plan.contigs[name] for name in split.resolve(plan.contigs).train) / 12_071_326 < 0.75
+    assert plan.split_problems(split) == []
+    assert 0.6 < sum(plan.outline(plan.resolve(split).train).contig_lengths) / 12_071_326 < 0.75
 
 
 def test_every_line_that_says_something_new_is_explained(demo, tmp_path):

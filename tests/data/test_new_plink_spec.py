@@ -128,7 +128,7 @@ def test_a_trait_of_each_kind_makes_a_spec_that_can_run(new, kind):
     written = new({"t": OF_KIND[kind]})
     assert written.says["data"]["trait_kind"] == kind
     assert written.says["objective"] == {"metric": DEFAULT_METRIC[kind], "split": "validation"}
-    assert written.plan.judge == (DEFAULT_METRIC[kind], kind, None)
+    assert written.plan.judge == (DEFAULT_METRIC[kind], kind, None, ())
     assert list(written.plan.families) == ["boosted_trees", "ridge"]
     assert max(map(len, written.text.splitlines())) <= 120
 

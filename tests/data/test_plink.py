@@ -605,8 +605,8 @@ def test_the_faults_of_trait_and_covariates_come_at_once_with_their_file(project
             r"data\.covariates: a \.fam has none; name a table in data\.phenotypes\.",
         ),
         (
-            {"phenotypes": "s3://bucket/traits.tsv"},
-            r"s3://bucket/traits\.tsv: this version reads files of this machine.*",
+            {"phenotypes": "ftps://bucket/traits.tsv"},
+            r"ftps://bucket/traits\.tsv: can't be read \(Protocol not known: ftps\)\. s3://, gs://, https://.*",
         ),
     ],
 )

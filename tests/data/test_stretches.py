@@ -1,61 +1,53 @@
-import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
-from genotune.data.stretches import StoreBuilder, bin_mean, cut_into_stretches
+from genotune.data.stretches import cut_into_stretches
 from genotune.genome.intervals import Interval
-
-GAPS = st.just(np.nan) | st.integers(0, 50).map(float)
-VALUES = st.integers(1, 200).flatmap(lambda size: arrays(np.float64, size, elements=GAPS))
-NAN = np.nan
-
-
-@pytest.mark.parametrize(("missing", "expected"), [("zero", [1.5, 0.0, 4.0]), ("nan", [3.0, NAN, 4.0])])
-def test_a_gap_counts_as_zero_or_not_at_all(missing, expected):
-    values = np.array([3.0, NAN, NAN, NAN, 4.0])
-    np.testing.assert_array_equal(bin_mean(values, 2, missing=missing), expected)
-
-
-@given(VALUES, st.integers(1, 40))
-def test_binning_keeps_the_total(values, resolution_bp):
-    means = bin_mean(values, resolution_bp, missing="zero")
-    widths = np.diff(np.arange(0, len(values), resolution_bp), append=len(values))
-    assert np.isclose((means * widths).sum(), np.nansum(values))
-
-
-@given(VALUES, st.integers(1, 40))
-def test_a_bin_has_no_value_exactly_if_none_of_its_bases_has(values, resolution_bp):
-    means = bin_mean(values, resolution_bp, missing="nan")
-    parts = [values[start : start + resolution_bp] for start in range(0, len(values), resolution_bp)]
-    assert np.isnan(means).tolist() == [bool(np.isnan(part).all()) for part in parts]
+from genotune.genome.spans import spans_of
 
 
 @given(
-    st.dictionaries(st.sampled_from("abcd"), st.integers(1, 5_000_000), min_size=1),
+    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 5_000) | st.integers(1, 5_000_000), min_size=1),
     st.sampled_from([1, 32, 1000]),
-    st.integers(1, 3),
+    st.integers(0, 3),
+    st.integers(0, 2),
 )
-def test_stretches_cover_each_contig_once_in_whole_bins(contigs, resolution_bp, n_tracks):
-    stretches = cut_into_stretches(contigs, names=[{}] * n_tracks, excluded=[], resolution_bp=resolution_bp)
-    for index, (name, length) in enumerate(contigs.items()):
-        mine = [stretch for stretch in stretches if stretch.contig == index]
-        assert [stretch.name for stretch in mine] == [name] * len(mine)
-        assert [stretch.start for stretch in mine] == [0, *(stretch.end for stretch in mine[:-1])]
+def test_stretches_cover_each_contig_once_in_the_order_of_the_store(contigs, resolution_bp, n_tracks, n_labels):
+    labels = [spans_of([], {})] * n_labels
+    stretches = cut_into_stretches(contigs, names=[{}] * n_tracks, labels=labels, resolution_bp=resolution_bp)
+    parts = [part for stretch in stretches for part in stretch.parts]
+    assert list(dict.fromkeys(part.name for part in parts)) == list(contigs)
+    for name, length in contigs.items():
+        mine = [part for part in parts if part.name == name]
+        assert [part.start for part in mine] == [0, *(part.end for part in mine[:-1])]
         assert mine[-1].end == length
-        assert all(stretch.start % resolution_bp == 0 for stretch in mine)
-        assert all(0 < stretch.end - stretch.start <= 1_000_000 for stretch in mine)
+        assert all(part.start % resolution_bp == 0 for part in mine)
+    for stretch in stretches:
+        assert list(contigs)[stretch.contig] == stretch.parts[0].name
+        assert stretch.n_bins == sum(-(-(part.end - part.start) // resolution_bp) for part in stretch.parts)
+        assert 0 < stretch.n_bins <= max(1, 1_000_000 // resolution_bp)
+        assert stretch.n_bins * (resolution_bp + 4 * (n_tracks + n_labels)) <= 16_000_000
 
 
-def test_a_stretch_carries_the_intervals_that_touch_it():
-    excluded = [Interval("a", 999_990, 1_000_010), Interval("a", 5, 10), Interval("b", 0, 10)]
-    stretches = cut_into_stretches({"a": 2_000_000}, names=[{"a": "A"}], excluded=excluded, resolution_bp=10)
-    assert [stretch.excluded for stretch in stretches] == [tuple(excluded[:2]), (excluded[0],)]
-    assert stretches[0].names == ("A",)
+def test_many_short_contigs_share_a_stretch():
+    contigs = {f"scaffold_{n}": 1_000 for n in range(2_500)}
+    stretches = cut_into_stretches(contigs, names=[{}], resolution_bp=1)
+    assert [(stretch.contig, len(stretch.parts)) for stretch in stretches] == [(0, 1_000), (1_000, 1_000), (2_000, 500)]
 
 
-def test_a_store_with_bins_left_empty_is_a_defect():
-    builder = StoreBuilder({"a": 10}, tracks=["t"], resolution_bp=5)
-    with pytest.raises(AssertionError, match="0 of 2 bins were filled"):
-        builder.finish()
+def test_a_stretch_is_filled_to_the_last_bin():
+    stretches = cut_into_stretches({"a": 999_999, "b": 1, "c": 1}, names=[{}], resolution_bp=1)
+    assert [[part.name for part in stretch.parts] for stretch in stretches] == [["a", "b"], ["c"]]
+
+
+def test_a_part_carries_what_touches_it():
+    intervals = [Interval("a", 999_990, 1_000_010), Interval("a", 5, 10), Interval("b", 0, 10)]
+    spans = spans_of(intervals, {"a": 0, "b": 1})
+    stretches = cut_into_stretches(
+        {"a": 2_000_000, "b": 20}, names=[{"a": "A"}], excluded=spans, labels=[spans], resolution_bp=10
+    )
+    first, second, third = [part for stretch in stretches for part in stretch.parts]
+    assert [len(stretch.parts) for stretch in stretches] == [1, 1, 1]
+    assert [part.excluded.starts.tolist() for part in (first, second, third)] == [[5, 999_990], [999_990], [0]]
+    assert [part.labels[0].ends.tolist() for part in (first, second, third)] == [[10, 1_000_010], [1_000_010], [10]]
+    assert [part.names for part in (first, third)] == [("A",), (None,)]

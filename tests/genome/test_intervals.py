@@ -1,12 +1,9 @@
 import gzip
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from genotune.errors import DataError
-from genotune.genome.intervals import Bed, Interval, bins_touched, read_bed
+from genotune.genome.intervals import Bed, Interval, LineError, read_bed, read_lines
 
 LENGTHS = {"chr1": 100, "chr2": 50}
 
@@ -78,18 +75,13 @@ def test_a_missing_bed_is_named(tmp_path):
     assert "x.bed: no such file (looked for" in faults(tmp_path / "x.bed")
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 120), st.integers(1, 40)), max_size=4),
-    st.integers(0, 3),
-    st.integers(1, 10),
-    st.integers(1, 9),
-)
-def test_a_bin_is_touched_if_any_of_its_bases_is(places, first_bin, n_bins, resolution_bp):
-    start = first_bin * resolution_bp
-    base_is_in = np.zeros(300, dtype=bool)
-    for place, length in places:
-        base_is_in[place : place + length] = True
-    expected = base_is_in[start : start + n_bins * resolution_bp].reshape(n_bins, resolution_bp).any(axis=1)
-    intervals = [Interval("chr1", place, place + length) for place, length in places]
-    touched = bins_touched(intervals, start=start, n_bins=n_bins, resolution_bp=resolution_bp)
-    np.testing.assert_array_equal(touched, expected)
+def test_who_reads_more_of_a_line_may_find_fault_with_it(tmp_path):
+    def strand(interval, line):
+        if not line.endswith(("+", "-")):
+            raise LineError("no strand.")
+        return interval.start, line[-1]
+
+    path = bed(tmp_path, "chr1\t5\t10\tx\t0\t+\n")
+    assert read_lines(path, LENGTHS, strand).intervals == ((5, "+"),)
+    with pytest.raises(DataError, match=r"^x\.bed:1: no strand\.$"):
+        read_lines(bed(tmp_path, "chr1\t5\t10\n"), LENGTHS, strand, label="x.bed")
