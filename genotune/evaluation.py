@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from genotune.genome.fold import Fold
 from genotune.journal import Journal, SweepState
-from genotune.store import IntArray, Splits, Store
+from genotune.judging import Judge, lesson_of, score_model
+from genotune.store import Splits, Store
 from genotune.trainables import FAMILIES, build_trainable, load_model, settings_of
 from genotune.trainables.model import Model
 from genotune.trainables.trainable import FitPlan
-from genotune.trial import Judge, score_model
 
 BASELINE: Final = "ridge"
 """The family whose defaults every winner has to beat."""
@@ -116,7 +117,8 @@ def fold_mean(state: SweepState, trial: int, judge: Judge) -> float:
 
 def load_winner(winner: Candidate, folder: Path) -> Model:
     """The winner's model, on the CPU."""
-    return load_model(folder / winner.checkpoint / "model")
+    # The code, if there is any, is what the sweep's own spec named.
+    return load_model(folder / winner.checkpoint / "model", trust_code=True)
 
 
 def baseline_title(columns: frozenset[str]) -> str:
@@ -129,7 +131,9 @@ def baseline_title(columns: frozenset[str]) -> str:
 def fit_baseline(store: Store, splits: Splits, *, seed: int) -> Model:
     """The baseline with its defaults (k-mer ridge on tracks, GBLUP on genotypes), fitted as a trial is."""
     plan = FitPlan(seed=seed, max_epochs=1, n_threads=1)
-    return build_trainable(BASELINE, {}, store.columns).fit(store, splits, report=lambda _: None, plan=plan)
+    lesson = lesson_of(store, splits)
+    trainable = build_trainable(BASELINE, {}, store.columns)
+    return trainable.fit(lesson.store, lesson.splits, report=lambda _: None, plan=plan)
 
 
 def score_once(
@@ -137,7 +141,7 @@ def score_once(
     subjects: Mapping[str, Callable[[], Model]],
     *,
     store: Store,
-    test: IntArray,
+    fold: Fold,
     judge: Judge,
 ) -> None:
     """Write the metrics of each subject on the test split; what the journal holds already is not scored again.
@@ -146,12 +150,12 @@ def score_once(
         journal: takes each score at once.
         subjects: by name, how to get the model.
         store: the data.
-        test: contigs or samples that no trial saw.
+        fold: its test split is what no trial saw.
         judge: the sweep's metrics.
     """
     for name, model in subjects.items():
         if name not in journal.state.scores:
-            metrics = score_model(model(), store, members=test, judge=judge)
+            metrics = score_model(model(), store, members=fold.test, judge=judge, tracks=fold.tracks_of("test"))
             journal.append("scored", split="test", subject=name, metrics=finite(metrics))
 
 

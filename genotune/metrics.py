@@ -37,12 +37,15 @@ class Metric(NamedTuple):
         direction: whether higher or lower is better.
         fits: kinds of target.
         formula: of target and prediction as in `compute`, at least one example, all finite.
+        of_counts: of a signal it is taken of the totals of bins: a logarithm or a Poisson law speaks of counts. Every
+            other metric is taken of their means per base.
     """
 
     name: str
     direction: Direction
     fits: frozenset[TargetKind]
     formula: Callable[[Values, Values], float]
+    of_counts: bool = False
 
     def compute(self, target: ArrayLike, predicted: ArrayLike) -> float:
         """The metric; NaN where it isn't defined, or a value is not finite.
@@ -82,6 +85,13 @@ def _pearson(target: Values, predicted: Values) -> float:
     first, second = target - target.mean(), predicted - predicted.mean()
     norm = np.sqrt(first @ first) * np.sqrt(second @ second)
     return float(np.clip(first @ second / norm, -1, 1)) if norm else float("nan")
+
+
+def _pearson_log1p(target: Values, predicted: Values) -> float:
+    """Pearson of log(1 + count), so that the highest counts don't decide alone; a prediction below zero is zero."""
+    if target.min() < 0:
+        return float("nan")
+    return _pearson(np.log1p(target), np.log1p(np.maximum(predicted, 0)))
 
 
 def _spearman(target: Values, predicted: Values) -> float:
@@ -238,9 +248,10 @@ METRICS: Final[Mapping[str, Metric]] = {
         Metric("r2", "maximize", _REAL, _r2),
         Metric("mse", "minimize", _REAL, _mse),
         Metric("mae", "minimize", _REAL, _mae),
-        Metric("poisson_deviance_explained", "maximize", _RATE, _poisson_deviance_explained),
-        Metric("poisson_deviance", "minimize", _RATE, _poisson_deviance),
-        Metric("poisson_nll", "minimize", _RATE, _poisson_nll),
+        Metric("pearson_log1p", "maximize", _RATE, _pearson_log1p, of_counts=True),
+        Metric("poisson_deviance_explained", "maximize", _RATE, _poisson_deviance_explained, of_counts=True),
+        Metric("poisson_deviance", "minimize", _RATE, _poisson_deviance, of_counts=True),
+        Metric("poisson_nll", "minimize", _RATE, _poisson_nll, of_counts=True),
         Metric("auroc", "maximize", _BINARY, _auroc),
         Metric("auprc", "maximize", _BINARY, _auprc),
         Metric("accuracy", "maximize", _BINARY | _MULTICLASS, _accuracy),
@@ -268,10 +279,10 @@ DEFAULT_METRIC: Final[Mapping[TargetKind, str]] = {
 """The objective of a spec that names none."""
 
 RECORDED: Final[Mapping[TargetKind, tuple[str, ...]]] = {
-    "signal": ("pearson", "spearman", "poisson_deviance_explained", "mse"),
+    "signal": ("pearson", "pearson_log1p", "spearman", "poisson_deviance_explained", "mse"),
     "quantitative": ("pearson", "spearman", "r2", "mse", "mae"),
     "binary": ("auroc", "auprc", "accuracy", "balanced_accuracy", "precision", "recall", "f1", "log_loss"),
     "multiclass": tuple(name for name, metric in METRICS.items() if "multiclass" in metric.fits),
-    "count": ("pearson", "spearman", "poisson_deviance_explained", "poisson_deviance", "mae"),
+    "count": ("pearson", "pearson_log1p", "spearman", "poisson_deviance_explained", "poisson_deviance", "mae"),
 }
 """What is recorded of each trial beside the objective."""

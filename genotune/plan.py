@@ -2,15 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from genotune.data.source import SourcePlan
 from genotune.errors import Problem, ResourceError
-from genotune.genome.splits import Fold
+from genotune.genome.fold import Fold, SplitName
+from genotune.genome.splits import ContigGroupSplitSettings
+from genotune.judging import Judge
 from genotune.metrics import DEFAULT_METRIC
 from genotune.spec import Resources, Spec, fit_problems, objective_problems, spec_error
-from genotune.store import Splits
-from genotune.trial import Judge
+from genotune.spec.messages import did_you_mean
+from genotune.store import Outline, SequenceOutline, Splits
+
+_ROUNDING: Final = 1e-9
+"""0.3 CPUs are room for three of 0.1, though 0.3 / 0.1 is less than 3."""
 
 
 class MachineSize(NamedTuple):
@@ -59,7 +64,11 @@ class SweepPlan(NamedTuple):
     @property
     def trial_splits(self) -> Splits:
         """What trials may see."""
-        return Splits(self.fold.train, self.fold.validation)
+        return self.fold.splits
+
+    def name_split(self, split: SplitName) -> str:
+        """What a split holds, in a few words."""
+        return self.data.name_split(self.fold.members[split], self.fold.tracks_of(split))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -75,19 +84,21 @@ def make_plan(spec: Spec) -> SweepPlan:
         SpecError: the splits, the objective or a family's ranges don't fit the data.
     """
     settings = spec.settings
-    data = settings.data.plan(spec.folder)
+    data = settings.data.plan(spec.folder).cut_for(settings.split)
     problems = [Problem(("split", *problem.path), problem.message) for problem in data.split_problems(settings.split)]
     problems += objective_problems(settings, data.target)
     if problems:
         raise spec_error(spec, problems)
     fold = data.resolve(settings.split)
-    problems = fit_problems(spec, data.outline(fold.train))
+    outline = _outline(data, fold, "train")
+    problems = fit_problems(spec, outline) + _strata_problems(settings.evaluation.strata, outline)
     if problems:
         raise spec_error(spec, problems)
     judge = Judge(
         metric=settings.objective.metric or DEFAULT_METRIC[data.target],
         kind=data.target,
         bin_bp=settings.data.objective_bin_bp(settings.objective.bin_bp),
+        strata=settings.evaluation.strata,
     )
     return SweepPlan(
         spec=spec,
@@ -103,20 +114,48 @@ def _folds(spec: Spec, data: SourcePlan, fold: Fold) -> list[Fold]:
     """The folds that the spec asks for.
 
     Raises:
-        SpecError: there are fewer groups than folds.
+        SpecError: there are fewer groups than folds; or the split names its folds itself, and they are others.
     """
     wanted = spec.settings.evaluation.folds
     if wanted is None:
         return []
     folds = data.folds(fold, spec.settings.split, n_folds=wanted)
+    if isinstance(spec.settings.split, ContigGroupSplitSettings) and len(folds) != wanted:
+        message = (
+            f"found {wanted}; split.groups has {len(folds)} groups beside that of test, and each is held out in turn. "
+            f"Write folds: {len(folds)}."
+        )
+        raise spec_error(spec, [Problem(("evaluation", "folds"), message)])
     if len(folds) < wanted:
         message = f"found {wanted}; training and validation have {len(folds) or 1} groups to hold out. Ask for fewer."
         raise spec_error(spec, [Problem(("evaluation", "folds"), message)])
     return folds
 
 
+def _outline(data: SourcePlan, fold: Fold, split: SplitName) -> Outline:
+    """What is known of the store as far as a split of the fold goes."""
+    outline, tracks = data.outline(fold.members[split]), fold.tracks_of(split)
+    if tracks is None:
+        return outline
+    assert isinstance(outline, SequenceOutline), "samples have no tracks"
+    return outline._replace(tracks=tuple(outline.tracks[track] for track in tracks))
+
+
+def _strata_problems(strata: Sequence[str], outline: Outline) -> list[Problem]:
+    """The strata that are no set of peaks of the data, or named twice."""
+    known = list(outline.n_peaks) if isinstance(outline, SequenceOutline) else []
+    found = []
+    for index, name in enumerate(strata):
+        if name not in known:
+            hint = did_you_mean(name, known) if known else " The data has none; name some under data.peaks."
+            found.append(Problem(("evaluation", "strata", index), f"there is no set of peaks {name!r}.{hint}"))
+        elif name in strata[:index]:
+            found.append(Problem(("evaluation", "strata", index), f"{name!r} is named twice."))
+    return found
+
+
 def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:
-    """Nothing, if each family's trial and the store fit a machine.
+    """Nothing, if each family's trial fits the machines, all its workers at once, and the store one of them.
 
     Raises:
         ResourceError: with everything that fits none.
@@ -124,10 +163,10 @@ def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:
     faults = []
     for family, forecast in plan.families.items():
         wanted = forecast.resources
-        if not any(_fits(wanted, machine) for machine in machines):
+        if not trials_at_once(wanted, machines):
             faults.append(
-                f"{plan.spec.path}: resources.{family}: a trial asks for {_words(wanted)}; the largest machine has "
-                f"{_machine_words(machines)}. Ask for less, or give --address of a larger cluster."
+                f"{plan.spec.path}: resources.{family}: a trial asks for {_words(wanted, machines)}; the largest "
+                f"machine has {_machine_words(machines)}. Ask for less, or give --address of a larger cluster."
             )
     store_gib = plan.data.store_nbytes / 2**30
     largest_gib = max(machine.memory_gib for machine in machines)
@@ -162,9 +201,11 @@ def _n_gpus() -> int:
 def _forecast(spec: Spec, family: str, data: SourcePlan, fold: Fold) -> FamilyForecast:
     kind = spec.trainable_kind(family)
     ends = [trainable for _, trainable in spec.trainables_at_ends(family)]
-    n_examples = {}
-    for split, members in fold._asdict().items():
-        counts = [trainable.n_examples(data.outline(members)) for trainable in ends]
+    n_examples: dict[str, tuple[int, int]] = {}
+    split: SplitName
+    for split in ("train", "validation", "test"):
+        outline = _outline(data, fold, split)
+        counts = [trainable.n_examples(outline) for trainable in ends]
         n_examples[split] = (min(counts), max(counts))
     max_epochs = spec.epochs_of(family)
     return FamilyForecast(
@@ -178,17 +219,27 @@ def _forecast(spec: Spec, family: str, data: SourcePlan, fold: Fold) -> FamilyFo
     )
 
 
-def _fits(wanted: Resources, machine: MachineSize) -> bool:
-    return (
-        wanted.cpus <= machine.cpus
-        and wanted.gpus <= machine.gpus
-        and (wanted.memory_gib is None or wanted.memory_gib <= machine.memory_gib)
-    )
+def trials_at_once(wanted: Resources, machines: Sequence[MachineSize]) -> int:
+    """How many such trials the machines have room for; the workers of one may be on several machines."""
+    return _workers_at_once(wanted, machines) // wanted.workers
 
 
-def _words(wanted: Resources) -> str:
+def _workers_at_once(wanted: Resources, machines: Sequence[MachineSize]) -> int:
+    def on(machine: MachineSize) -> int:
+        shares = [machine.cpus / wanted.cpus]
+        shares += [machine.gpus / wanted.gpus] if wanted.gpus else []
+        shares += [machine.memory_gib / wanted.memory_gib] if wanted.memory_gib else []
+        return math.floor(min(shares) + _ROUNDING)
+
+    return sum(on(machine) for machine in machines)
+
+
+def _words(wanted: Resources, machines: Sequence[MachineSize]) -> str:
     memory = "" if wanted.memory_gib is None else f", {wanted.memory_gib:g} GiB"
-    return f"{wanted.cpus:g} CPUs, {wanted.gpus:g} GPUs{memory}"
+    amount = f"{wanted.cpus:g} CPUs, {wanted.gpus:g} GPUs{memory}"
+    if wanted.workers == 1:
+        return amount
+    return f"{wanted.workers} workers with {amount} each; there is room for {_workers_at_once(wanted, machines)}"
 
 
 def _machine_words(machines: Sequence[MachineSize]) -> str:

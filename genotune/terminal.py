@@ -15,14 +15,16 @@ from rich.text import Text
 from genotune.controller import Controller
 from genotune.evaluation import BASELINE, baseline_title, fold_mean
 from genotune.journal import SweepState, TrialState
+from genotune.judging import Judge
 from genotune.metrics import METRICS
-from genotune.plan import FamilyForecast, MachineSize, SweepPlan
+from genotune.plan import FamilyForecast, MachineSize, SweepPlan, trials_at_once
 from genotune.run import Outcome
-from genotune.trial import Judge
 from genotune.workspace import workspace_of
 
 _REFRESH_S: Final = 0.25
 _SHOWN_PARAMS: Final = 4
+_NAMES_WIDTH: Final = 22
+"""Characters of the names in a table of splits, at least."""
 _STATUSES: Final = {
     "waiting": ("proposed", "killed"),
     "running": ("running",),
@@ -191,11 +193,11 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
 def _split_table(plan: SweepPlan) -> Table:
     headers, rows = plan.data.split_table(plan.fold, plan.spec.settings.split)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("split")
-    table.add_column(headers[0], overflow="fold")
+    table.add_column("split", no_wrap=True)
+    table.add_column(headers[0], overflow="fold", min_width=_NAMES_WIDTH)
     windowed = [family for family, forecast in plan.families.items() if forecast.examples == "windows"]
     for header in (*headers[1:], *(f"windows ({family})" for family in windowed)):
-        table.add_column(header, justify="right", no_wrap=True)
+        table.add_column(header, justify="right", min_width=max(map(len, header.split())))
     for name, cells in rows.items():
         table.add_row(name, *cells, *(_range(plan.families[family].n_examples[name]) for family in windowed))
     return table
@@ -209,21 +211,17 @@ def _range(ends: tuple[int, int]) -> str:
 def _forecast_words(forecast: FamilyForecast, machines: list[MachineSize]) -> str:
     resources = forecast.resources
     rungs = f"rungs at {', '.join(map(str, forecast.rungs))}" if forecast.rungs else "no rungs"
-    at_once = sum(trials_at_once(resources.cpus, resources.gpus, machine) for machine in machines)
+    workers = "" if resources.workers == 1 else f"{resources.workers} workers with "
+    each = "a trial" if resources.workers == 1 else "each a trial"
     return (
         f"{forecast.n_domains} searched parameters, {_range(forecast.n_examples['train'])} training "
-        f"{forecast.examples} an epoch, up to {_epochs(forecast.max_epochs)}, {rungs}; {resources.cpus:g} CPUs and "
-        f"{resources.gpus:g} GPUs a trial, {at_once} at once"
+        f"{forecast.examples} an epoch, up to {_epochs(forecast.max_epochs)}, {rungs}; {workers}"
+        f"{resources.cpus:g} CPUs and {resources.gpus:g} GPUs {each}, {trials_at_once(resources, machines)} at once"
     )
 
 
 def _epochs(count: int) -> str:
     return "1 epoch" if count == 1 else f"{count} epochs"
-
-
-def trials_at_once(cpus: float, gpus: float, machine: MachineSize) -> int:
-    """How many such trials a machine has room for."""
-    return int(min(machine.cpus / cpus, machine.gpus / gpus if gpus else math.inf))
 
 
 def summary(outcome: Outcome) -> list[str]:
@@ -237,9 +235,9 @@ def summary(outcome: Outcome) -> list[str]:
     lines = [
         f"[bold]{trial.family}[/bold] of trial {trial.number} won, at epoch {state.winner['epoch']}: "
         f"{draw_words(trial, n=99)}",
-        f"  validation ({plan.data.name_split(plan.fold.validation)}): {metric} {value:.4f}, "
+        f"  validation ({plan.name_split('validation')}): {metric} {value:.4f}, "
         f"{_beside(value, rival, metric, title=title)}",
-        f"  test ({plan.data.name_split(plan.fold.test)}), scored once: {metric} {_number(tested['winner'])}, "
+        f"  test ({plan.name_split('test')}), scored once: {metric} {_number(tested['winner'])}, "
         f"{_beside(tested['winner'], tested[BASELINE], metric, title=title)}",
         *(f"  {line}" for line in family_lines(state, metric, now_s=state.last_s)),
         *(f"  {line}" for line in finalist_lines(state, plan.judge, winner=trial.number)),

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from genotune.evaluation import choose_finalists, choose_winner, finite, fold_mean, score_once
+from genotune.genome.fold import Fold
 from genotune.journal import Journal
+from genotune.judging import Judge
 from genotune.store import SequenceStore
 from genotune.trainables.model import SequenceModel
-from genotune.trial import Judge
 
 
 @pytest.fixture
@@ -160,11 +161,9 @@ def test_the_test_split_is_scored_once_in_a_sweeps_life(journal):
         tracks=("sites",),
         resolution_bp=16,
     )
-    model = Flat()
+    model, fold = Flat(), Fold(*(np.arange(n) for n in (0, 0, 1)))
     for _ in range(2):
-        score_once(
-            journal, {"winner": lambda: model}, store=store, test=np.array([0]), judge=Judge("pearson", bin_bp=16)
-        )
+        score_once(journal, {"winner": lambda: model}, store=store, fold=fold, judge=Judge("pearson", bin_bp=16))
     assert model.asked == 1
     assert journal.state.scores["winner"]["pearson"] == pytest.approx(1.0)
 

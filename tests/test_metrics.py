@@ -27,6 +27,8 @@ def compute(name, target, predicted):
         ("pearson", [1, 2, 3], [3, 2, 1], -1),
         ("pearson", [0, 0, 1, 1], [0, 1, 0, 1], 0),
         ("pearson", [1, 2, 4], [1, 3, 2], 0.3273268),
+        ("pearson_log1p", [0, 1, 3], [0, 3, 15], 1),
+        ("pearson_log1p", [0, 1, 3], [-9, 3, 15], 1),
         ("spearman", [1, 2, 3, 4], [1, 10, 100, 1000], 1),
         ("spearman", [1, 1, 2], [1, 2, 3], math.sqrt(3) / 2),
         ("r2", [1, 2, 3], [1, 2, 3], 1),
@@ -184,6 +186,7 @@ REAL = {
     "mae": sklearn.metrics.mean_absolute_error,
 }
 RATES = REAL | {
+    "pearson_log1p": lambda target, predicted: scipy.stats.pearsonr(np.log1p(target), np.log1p(predicted)).statistic,
     "poisson_deviance": sklearn.metrics.mean_poisson_deviance,
     "poisson_deviance_explained": explained,
     "poisson_nll": lambda target, predicted: np.mean(

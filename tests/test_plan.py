@@ -1,9 +1,11 @@
 """What a sweep will do, from the headers of its files alone; and whether a machine can."""
 
+import shutil
+
 import pytest
 
 from genotune.errors import ResourceError, SpecError
-from genotune.plan import MachineSize, check_resources, make_plan, this_machine
+from genotune.plan import MachineSize, check_resources, make_plan, this_machine, trials_at_once
 from genotune.spec import read_spec
 
 LAPTOP = MachineSize(8, 0, 16, "this machine")
@@ -21,8 +23,9 @@ def with_resources(edited, resources):
 def test_splits_are_named_and_measured(tiny):
     plan = plan_of(tiny)
     assert [part.tolist() for part in plan.fold] == [[0], [1], [2]]
-    assert plan.data.name_split(plan.fold.test) == "chrC"
-    assert [split.tolist() for split in plan.trial_splits] == [[0], [1]]
+    assert plan.name_split("test") == plan.data.name_split(plan.fold.test) == "chrC"
+    assert (plan.trial_splits.train.tolist(), plan.trial_splits.validation.tolist()) == ([0], [1])
+    assert plan.trial_splits.tracks is None
 
 
 def test_train_may_name_its_contigs(edited):
@@ -38,7 +41,7 @@ def test_train_may_name_its_contigs(edited):
 
 
 def test_the_objective_is_the_usual_one_on_the_bins_of_the_store_if_none_is_said(edited):
-    assert plan_of(edited(("objective: {metric: pearson, bin_bp: 16}\n", ""))).judge == ("pearson", "signal", 16)
+    assert plan_of(edited(("objective: {metric: pearson, bin_bp: 16}\n", ""))).judge == ("pearson", "signal", 16, ())
 
 
 def test_an_objective_that_does_not_fit_a_signal_is_refused_at_its_line(edited):
@@ -59,6 +62,60 @@ def test_more_folds_than_contigs_are_refused_at_their_line(edited):
     spec = edited(("budget: {trials: 5}", "budget: {trials: 5}\nevaluation: {folds: 3}"))
     with pytest.raises(SpecError, match=r"tiny\.yaml:23: evaluation\.folds: found 3; .* have 2 groups to hold out"):
         plan_of(spec)
+
+
+GROUPS = "{by: contig_group, groups: {one: [chrA], two: [chrB], three: [chrC]}, validation: one, test: three}"
+
+
+def test_named_groups_of_contigs_are_the_folds(edited):
+    by_contig = "{by: contig, validation: [chrB], test: [chrC]}"
+    plan = plan_of(edited((by_contig, GROUPS), ("budget: {trials: 5}", "budget: {trials: 5}\nevaluation: {folds: 2}")))
+    assert [part.tolist() for part in plan.fold] == [[1], [0], [2]]
+    assert [[part.tolist() for part in fold] for fold in plan.folds] == [[[1], [0], [2]], [[0], [1], [2]]]
+    spec = edited(("folds: 2", "folds: 3"))
+    with pytest.raises(
+        SpecError, match=r"tiny\.yaml:23: evaluation\.folds: found 3; .* held out in turn\. Write folds: 2"
+    ):
+        plan_of(spec)
+
+
+def test_what_a_model_is_held_against_has_the_training_tracks_alone(edited, tmp_path):
+    shutil.copy(tmp_path / "sites.bw", tmp_path / "more.bw")
+    spec = edited(
+        ("{by: contig, validation: [chrB], test: [chrC]}", "{by: track, validation: [b], test: [c]}"),
+        (
+            "    sites: {path: sites.bw, transform: none}\n",
+            "    a: {path: sites.bw}\n    b: {path: more.bw}\n    c: {path: more.bw}\n",
+        ),
+    )
+    plan = plan_of(spec)
+    assert [part.tolist() for part in plan.trial_splits.tracks] == [[0], [1]]
+    assert plan.name_split("validation") == "b on chrA, chrB, chrC"
+    assert plan.notes[-1].startswith("split.contigs is null")
+    # A weight of a track that no model predicts is a fault, whether the data has the track or not.
+    spec.write_text(
+        spec.read_text().replace(
+            "bin_bp: 16\n      channels", "bin_bp: 16\n      track_weights: {b: 2}\n      channels"
+        )
+    )
+    with pytest.raises(SpecError, match=r"params\.track_weights\.b: no track has this name; there are a\."):
+        plan_of(spec)
+
+
+def test_strata_are_sets_of_peaks_each_once(edited, tmp_path):
+    (tmp_path / "open.bed").write_text("chrA\t10\t20\n")
+    spec = edited(
+        ("  missing: zero", "  missing: zero\n  peaks: {open: {path: open.bed}}"),
+        ("budget: {trials: 5}", "budget: {trials: 5}\nevaluation: {strata: [open]}"),
+    )
+    assert plan_of(spec).judge.strata == ("open",)
+    spec = edited(("strata: [open]", "strata: [open, opne, open]"))
+    with pytest.raises(SpecError, match="strata") as caught:
+        plan_of(spec)
+    assert [line.split("yaml:24: ")[1] for line in caught.value.lines] == [
+        "evaluation.strata[1]: there is no set of peaks 'opne'. Did you mean 'open'?",
+        "evaluation.strata[2]: 'open' is named twice.",
+    ]
 
 
 def test_windows_are_counted_within_each_split(tiny):
@@ -92,6 +149,36 @@ def test_a_range_that_does_not_fit_the_data_is_told_at_its_line(edited):
 def test_a_sweep_that_fits_is_accepted(tiny):
     check_resources(plan_of(tiny), [LAPTOP])
     check_resources(plan_of(tiny), [MachineSize(1, 0, 1, "small"), LAPTOP])
+
+
+def test_the_workers_of_a_trial_are_on_one_machine_or_several_all_at_once(edited):
+    plan = with_resources(edited, "{workers: 3, cpus: 2, gpus: 1}")
+    node = MachineSize(4, 8, 64, "a node")
+    check_resources(plan, [node, node])
+    wanted = plan.families["poisson_cnn"].resources
+    assert [trials_at_once(wanted, [node] * n) for n in (1, 2, 3, 4)] == [0, 1, 2, 2]
+    words = (
+        r"resources\.poisson_cnn: a trial asks for 3 workers with 2 CPUs, 1 GPUs each; there is room for 2; the "
+        r"largest machine has 4 CPUs, 8 GPUs, 64 GiB \(a node\)\. Ask for less"
+    )
+    with pytest.raises(ResourceError, match=words):
+        check_resources(plan, [node, MachineSize(1, 8, 64, "small")])
+
+
+def test_room_is_counted_in_whole_workers_in_cpus_and_memory(edited):
+    wanted = with_resources(edited, "{workers: 3, cpus: 0.1, memory_gib: 4}").families["poisson_cnn"].resources
+    assert [trials_at_once(wanted, [MachineSize(0.3, 0, gib, "small")]) for gib in (11.9, 12)] == [0, 1]
+
+
+def test_a_batch_has_a_window_for_each_worker_at_all_ends_of_its_range(edited):
+    resources = ("budget: {trials: 5}", "budget: {trials: 5}\nresources: {poisson_cnn: {workers: 4}}")
+    spec = edited(
+        ("bin_bp: 16\n      channels", "bin_bp: 16\n      batch_size: {int: [3, 8]}\n      channels"), resources
+    )
+    fault = r"params\.batch_size.*: found 3; 4 workers share each batch \(resources\): at least 4\."
+    with pytest.raises(SpecError, match=fault):
+        plan_of(spec)
+    plan_of(edited(("int: [3, 8]", "int: [4, 8]")))
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from rich.console import Console
 from genotune.controller import Controller, Limits
 from genotune.evaluation import BASELINE
 from genotune.journal import Journal
+from genotune.judging import Judge
 from genotune.plan import MachineSize, make_plan
 from genotune.run import Outcome
 from genotune.spec import read_spec
 from genotune.terminal import Terminal, best_trial, draw_words, family_lines, finalist_lines, show_plan, summary
-from genotune.trial import Judge
 
 
 @pytest.fixture
@@ -222,3 +222,9 @@ def test_the_plan_shows_splits_in_bases_and_windows(plan, capsys):
     assert train.split() == ["train", "chrA", "40,000", "2,500", "156"]
     assert "3 searched parameters, 156 training windows an epoch, up to 4 epochs, rungs at 1, 2" in shown
     assert "4 at once" in shown
+
+
+def test_the_plan_shows_how_many_workers_a_trial_has(edited, capsys):
+    spec = edited(("budget: {trials: 5}", "budget: {trials: 5}\nresources: {poisson_cnn: {workers: 3, cpus: 2}}"))
+    show_plan(make_plan(read_spec(spec)), [MachineSize(8, 0, 16, "this machine"), MachineSize(4, 0, 16, "another")])
+    assert "3 workers with 2 CPUs and 0 GPUs each a trial, 2 at once" in capsys.readouterr().out

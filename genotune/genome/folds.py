@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from genotune.genome.sample_groups import UNKNOWN, Fold
+from genotune.genome.fold import Fold
+from genotune.genome.sample_groups import UNKNOWN
 from genotune.store import IntArray
 
 _SEED = 0

@@ -5,18 +5,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from genotune.genome.fold import Fold
 from genotune.store import IntArray, TextArray
 
 UNKNOWN: Final = -1
 """Stands for the group of a sample that has none."""
-
-
-class Fold(NamedTuple):
-    """Indices in the store of the contigs or samples of each split, rising."""
-
-    train: IntArray
-    validation: IntArray
-    test: IntArray
 
 
 class SampleTable(NamedTuple):
@@ -74,26 +67,31 @@ def hold_out(
     test: float | tuple[str, ...],
     *,
     seed: int,
+    weights: IntArray | None = None,
 ) -> Fold:
     """Whole groups for validation and test; all the others train, and all samples whose group is unknown.
 
     Groups are shuffled. Then test, and after it validation, goes through them in that order and takes each that brings
     its number of samples nearer to its share of all samples; one at least, and it leaves one to those that come after.
+    What is grouped may be contigs as well, which count as much as they are long.
 
     Args:
         groups: of the samples.
         validation: a share of all samples, or the names of groups.
         test: a share of all samples, or the names of groups.
         seed: of the shuffle.
+        weights: (sample,) what each counts; 1 if None.
     """
-    n, n_groups = len(groups.of_sample), len(groups.names)
-    sizes: list[int] = np.bincount(groups.of_sample[groups.of_sample != UNKNOWN], minlength=n_groups).tolist()
+    each = np.ones(len(groups.of_sample), dtype=np.int64) if weights is None else weights
+    n, n_groups, has_group = int(each.sum()), len(groups.names), groups.of_sample != UNKNOWN
+    counted = np.bincount(groups.of_sample[has_group], weights=each[has_group], minlength=n_groups)
+    sizes: list[int] = counted.astype(np.int64).tolist()
     number = {name: group for group, name in enumerate(groups.names)}
     named = {number[name] for names in (validation, test) if isinstance(names, tuple) for name in names}
     free: list[int] = [
         group for group in np.random.default_rng(seed).permutation(n_groups).tolist() if group not in named
     ]
-    n_to_train = 0 if groups.n_known < n else 1
+    n_to_train = 0 if groups.n_known < len(groups.of_sample) else 1
 
     side = np.zeros(n_groups + 1, dtype=np.int8)  # the last is that of `UNKNOWN`
     n_after = {"test": n_to_train + isinstance(validation, float), "validation": n_to_train}

@@ -10,7 +10,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from genotune.errors import Problem
 from genotune.genome.contig_names import name_some
-from genotune.genome.sample_groups import UNKNOWN, Fold, Groups, SampleTable, group_by, hold_out
+from genotune.genome.fold import Fold
+from genotune.genome.sample_groups import UNKNOWN, Groups, SampleTable, group_by, hold_out
 from genotune.genome.shares import ColumnNames, Share, ShareOrNames
 from genotune.settings import Settings
 from genotune.store import IntArray

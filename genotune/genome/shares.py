@@ -1,5 +1,6 @@
-"""What a spec may write where a split asks for a part of the samples: a share, or the names of groups."""
+"""What a spec may write where a split asks for a part of the samples or bases: a share, or the names of groups."""
 
+from functools import partial
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -7,11 +8,11 @@ from pydantic import BeforeValidator
 from genotune.errors import describe
 
 
-def _share(found: object) -> float:
+def _share(found: object, *, of: str = "samples") -> float:
     if isinstance(found, int | float) and not isinstance(found, bool) and 0 < found < 1:
         return float(found)
     hint = " Write the number without quotation marks." if isinstance(found, str) and _is_number(found) else ""
-    raise ValueError(f"found {describe(found)}; must be a share of the samples between 0 and 1, e.g. 0.2.{hint}")
+    raise ValueError(f"found {describe(found)}; must be a share of the {of} between 0 and 1, e.g. 0.2.{hint}")
 
 
 def _share_or_names(found: object) -> float | tuple[str, ...]:
@@ -60,6 +61,9 @@ def _is_number(text: str) -> bool:
 # Validated before pydantic's own union, which would tell every member's fault for one value.
 Share = Annotated[float, BeforeValidator(_share)]
 """Part of the samples: more than 0, less than 1."""
+
+BasesShare = Annotated[float, BeforeValidator(partial(_share, of="bases"))]
+"""Part of the bases: more than 0, less than 1."""
 
 ShareOrNames = Annotated[float | tuple[str, ...], BeforeValidator(_share_or_names)]
 """A share, or the names of groups."""

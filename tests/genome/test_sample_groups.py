@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genotune.genome.sample_groups import UNKNOWN, Fold, Groups, group_by, hold_out
+from genotune.genome.fold import Fold
+from genotune.genome.sample_groups import UNKNOWN, Groups, group_by, hold_out
 
 CELLS = st.lists(st.tuples(st.sampled_from(["", "a", "b"]), st.sampled_from(["", "x", "y", "z"])), max_size=20)
 SHARES = st.floats(0.01, 0.49)
@@ -70,8 +71,8 @@ def test_a_group_that_brings_the_number_no_nearer_is_left_out():
 def test_where_every_group_is_too_large_the_smallest_is_taken():
     for seed in range(20):
         fold = hold_out(groups_of([40, 25, 35]), 0.01, 0.01, seed=seed)
-        assert lists(fold)[2] == [*range(40, 65)]
-        assert lists(fold)[1] == [*range(65, 100)]
+        assert lists(fold).test == [*range(40, 65)]
+        assert lists(fold).validation == [*range(65, 100)]
 
 
 def test_a_group_is_left_to_validate_and_one_to_train():
@@ -100,6 +101,16 @@ def test_the_same_seed_gives_the_same_fold_and_another_seed_another():
     assert first.validation != other.validation
 
 
+def test_what_is_held_out_may_be_weighed():
+    """Contigs of 10, 20, 30 and 40 bases: test takes one that is nearest to 40 of them, validation one near 20."""
+    for seed in range(20):
+        weights = np.array([10, 20, 30, 40])
+        fold = hold_out(groups_of([1, 1, 1, 1]), 0.2, 0.4, seed=seed, weights=weights)
+        assert sorted(np.concatenate([*fold]).tolist()) == [0, 1, 2, 3]
+        assert 30 <= weights[fold.test].sum() <= 50
+        assert 10 <= weights[fold.validation].sum() <= 30
+
+
 def test_every_group_may_be_held_out():
     groups = groups_of([2, 3, 4, 5])
     seen = {
@@ -112,7 +123,7 @@ def test_every_group_may_be_held_out():
 def test_no_group_is_in_two_splits_and_none_is_empty(sizes, n_unknown, validation, test, seed):
     groups = groups_of(sizes, n_unknown)
     fold = hold_out(groups, validation, test, seed=seed)
-    assert sorted(np.concatenate(fold).tolist()) == [*range(sum(sizes) + n_unknown)]
+    assert sorted(np.concatenate([*fold]).tolist()) == [*range(sum(sizes) + n_unknown)]
     seen = [group for part in fold for group in {*groups.of_sample[part].tolist()} - {UNKNOWN}]
     assert len(seen) == len(set(seen))
     assert all(map(len, fold))

@@ -1,0 +1,123 @@
+"""How models are judged: what of the store they learn from, and their scores on one set of bins or samples."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from genotune.columns import TargetKind
+from genotune.metrics import METRICS, RECORDED, Direction
+from genotune.scoring import score, score_samples
+from genotune.store import FloatArray, GenotypeStore, IntArray, SequenceStore, Splits, Store
+from genotune.trainables.kept import Kept
+from genotune.trainables.model import GenotypeModel, Model, SequenceModel
+
+_views: Final = Kept[SequenceStore](2)
+"""Stores with a part of the tracks: the same object in each trial of a process, so that what is kept of it stays."""
+
+
+class Judge(NamedTuple):
+    """How every trial of a sweep is judged.
+
+    Attributes:
+        metric: the objective.
+        kind: what is predicted.
+        bin_bp: width of the bins of a signal; None of anything else.
+        strata: names of sets of peaks; metrics are given of the bins inside and outside each of them too.
+    """
+
+    metric: str
+    kind: TargetKind = "signal"
+    bin_bp: int | None = None
+    strata: tuple[str, ...] = ()
+
+    @property
+    def direction(self) -> Direction:
+        """Whether higher or lower is better."""
+        return METRICS[self.metric].direction
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The objective first, then what is recorded beside it."""
+        return tuple(dict.fromkeys((self.metric, *RECORDED[self.kind])))
+
+    def higher_is_better(self, value: float) -> float:
+        """The objective, turned so that higher is better."""
+        return value if self.direction == "maximize" else -value
+
+
+class Lesson(NamedTuple):
+    """What a model is fitted on: a store with the tracks that it learns from, all of them in both splits."""
+
+    store: Store
+    splits: Splits
+
+
+def lesson_of(store: Store, splits: Splits) -> Lesson:
+    """What a model is fitted on where the tracks may be split too; the same object each time it is asked for."""
+    if splits.tracks is None:
+        return Lesson(store, splits)
+    assert isinstance(store, SequenceStore), "samples have no tracks"
+    chosen, whole = splits.tracks.train, store
+    view = _views.get(store, tuple(chosen.tolist()), make=lambda: whole.with_tracks(chosen))
+    return Lesson(view, splits._replace(tracks=None))
+
+
+def score_model(
+    model: Model, store: Store, *, members: IntArray, judge: Judge, tracks: IntArray | None = None
+) -> dict[str, float]:
+    """The sweep's metrics of a model on these contigs, in bins of `judge.bin_bp`, or on these samples.
+
+    Args:
+        model: that predicts; of a track that it doesn't know, see `predict_tracks`.
+        store: the data, with all tracks.
+        members: contigs or samples.
+        judge: the sweep's metrics.
+        tracks: indices of the tracks that are scored; None: all.
+    """
+    if isinstance(store, GenotypeStore):
+        assert isinstance(model, GenotypeModel), type(model)
+        predicted = model.predict_samples(store, members)
+        return score_samples(store.phenotype[members], predicted, metrics=judge.metrics)
+    assert isinstance(model, SequenceModel), type(model)
+    assert judge.bin_bp is not None, "tracks are scored in bins"
+    chosen = np.arange(len(store.tracks)) if tracks is None else tracks
+    shares = _shares(model.tracks, store, chosen)
+    return score(
+        lambda contig: _mixed(shares, model.predict_contig(store, contig)),
+        store,
+        members,
+        model_bin_bp=model.bin_bp,
+        bin_bp=judge.bin_bp,
+        metrics=judge.metrics,
+        tracks=chosen,
+        strata=judge.strata,
+    )
+
+
+def validate(model: Model, store: Store, *, splits: Splits, judge: Judge) -> dict[str, float]:
+    """The sweep's metrics of a model on the validation split, the same bins or samples for every model."""
+    tracks = None if splits.tracks is None else splits.tracks.validation
+    return score_model(model, store, members=splits.validation, judge=judge, tracks=tracks)
+
+
+def _shares(known: tuple[str, ...], store: SequenceStore, tracks: IntArray) -> FloatArray | None:
+    """(track, model's track) what each of the model's tracks adds to a track's prediction; None: they are the same.
+
+    A track that the model knows is predicted by itself. One that it doesn't know, such as that of a cell type which is
+    held out, is predicted by the mean of the model's tracks; one strand of a pair by those of the same strand.
+    """
+    wanted = tuple(store.tracks[track] for track in tracks)
+    if wanted == known:
+        return None
+    strand = {store.tracks[track]: side for pair in store.strand_pairs for side, track in enumerate(pair)}
+    shares = np.zeros((len(wanted), len(known)), dtype=np.float32)
+    for row, name in zip(shares, wanted, strict=True):
+        like = [index for index, other in enumerate(known) if strand.get(other) == strand.get(name)]
+        row[known.index(name) if name in known else (like or slice(None))] = 1
+    mean: FloatArray = shares / shares.sum(axis=1, keepdims=True)
+    return mean
+
+
+def _mixed(shares: FloatArray | None, predicted: FloatArray) -> FloatArray:
+    """(track, bin) from predictions (model's track, bin)."""
+    return predicted if shares is None else shares @ predicted
