@@ -41,3 +41,7 @@ class Kept(Generic[T]):
             things[key] = make()
         things.move_to_end(key)
         return things[key]
+
+    def peek(self, store: Store, key: Hashable) -> T | None:
+        """What is kept of the store under the key, if anything is."""
+        return self._of_store.get(store, OrderedDict()).get(key)
