@@ -5,7 +5,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -38,11 +38,6 @@ class Model(ABC):
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Write the model to an existing folder: arrays as safetensors or UBJSON, the rest as text; no pickle."""
-
-    @classmethod
-    @abstractmethod
-    def load(cls, folder: Path) -> Self:
-        """The model that `save` wrote."""
 
     def to(self, device: str, *, n_threads: int = 1) -> None:  # noqa: B027 - optional on purpose
         """Predict on this device from now on. A model without a device ignores it."""
@@ -102,15 +97,23 @@ class SequenceModel(Model):
         n_bins = -(-len(codes) // self.bin_bp)
         stride_bp = self.input_bp - 2 * self.crop_bp
         n_windows = -(-n_bins * self.bin_bp // stride_bp)
-        padded = np.full(n_windows * stride_bp + 2 * self.crop_bp, N_CODE, dtype=np.uint8)
-        padded[self.crop_bp : self.crop_bp + len(codes)] = codes
-        windows = sliding_window_view(padded, self.input_bp)[::stride_bp]
         bins = stride_bp // self.bin_bp
         predicted = np.empty((len(self.tracks), n_windows, bins), dtype=np.float32)
         for first in range(0, n_windows, batch):
-            part = self.predict(windows[first : first + batch])
-            predicted[:, first : first + batch] = part.transpose(1, 0, 2)
+            last = min(first + batch, n_windows)
+            # Part by part: of a long contig a padded copy would be the largest thing that a trial holds.
+            part = _between(codes, first * stride_bp - self.crop_bp, last * stride_bp + self.crop_bp)
+            windows = sliding_window_view(part, self.input_bp)[::stride_bp]
+            predicted[:, first:last] = self.predict(windows).transpose(1, 0, 2)
         return predicted.reshape(len(self.tracks), -1)[:, :n_bins]
+
+
+def _between(codes: CodeArray, first: int, end: int) -> CodeArray:
+    """The codes from `first` on and before `end`, which may lie beyond them: there it is N."""
+    found = np.full(end - first, N_CODE, dtype=np.uint8)
+    inside = codes[max(0, first) : max(0, end)]
+    found[max(0, -first) : max(0, -first) + len(inside)] = inside
+    return found
 
 
 class GenotypeModel(Model):

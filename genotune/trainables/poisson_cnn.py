@@ -1,19 +1,22 @@
-"""Settings of the family `poisson_cnn`: a dilated residual CNN with a Poisson loss on counts per bin.
+"""Settings of the family `poisson_cnn`: a dilated residual CNN, by default with a Poisson loss on counts per bin.
 
 Source of the shape: Avsec et al. 2021 (BPNet), Methods, dilated residual blocks; Kelley et al. 2018 (Basenji),
 Methods, pooling to bins, a softplus head and Poisson loss.
 """
 
-from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from genotune.columns import TargetKind
 from genotune.errors import Problem
-from genotune.settings import Settings
-from genotune.store import SequenceOutline, SequenceStore, Splits
-from genotune.trainables.model import Model
-from genotune.trainables.trainable import FitPlan, Report, Trainable, multiple_problems
+from genotune.store import SequenceOutline
+from genotune.trainables.losses import LINKS_OF, LOSSES_OF, Link, default_loss
+from genotune.trainables.sequence_network import SequenceNetwork
+from genotune.trainables.trainable import FitPlan
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def _odd(width: int) -> int:
@@ -25,92 +28,46 @@ def _odd(width: int) -> int:
 OddWidth = Annotated[int, AfterValidator(_odd)]
 
 
-class WindowSettings(Settings):
-    """Which windows of the training contigs make an epoch.
-
-    Attributes:
-        length_bp: length of a window; at prediction a quarter of it at each end is context only.
-        stride_bp: distance between the starts of two windows.
-        select: 'tiles' lays them from the start of each contig to its end.
-    """
-
-    length_bp: Annotated[int, Field(ge=1)] = 1024
-    stride_bp: Annotated[int, Field(ge=1)] = 512
-    select: Literal["tiles"] = "tiles"
-
-
-class CosineSchedule(Settings):
-    """The learning rate falls along half a cosine to zero at the last epoch of the sweep."""
-
-    kind: Literal["cosine"] = "cosine"
-
-
-class PlateauSchedule(Settings):
-    """The learning rate is multiplied by `factor` when the objective hasn't improved for `patience` epochs."""
-
-    kind: Literal["plateau"] = "plateau"
-    patience: Annotated[int, Field(ge=1)] = 2
-    factor: Annotated[float, Field(gt=0, lt=1)] = 0.3
-
-
-class ConstantSchedule(Settings):
-    """The learning rate stays as it is after the warm-up."""
-
-    kind: Literal["constant"] = "constant"
-
-
-Schedule = Annotated[CosineSchedule | PlateauSchedule | ConstantSchedule, Field(discriminator="kind")]
-
-
-class PoissonCNN(Trainable[SequenceOutline, SequenceStore]):
+class PoissonCNN(SequenceNetwork):
     """Hyperparameters of the CNN.
 
     Attributes:
-        bin_bp: width of a predicted bin.
         channels: filters of the stem and of each block.
         n_blocks: dilated residual blocks.
         stem_width: width in bp of the stem's filters.
+        stem_activation: of the stem, before the pooling: 'none', as the first block begins with one; 'relu'; or
+            'exponential', after a normalisation, which makes filters more like motifs (Koo and Ploenzke 2021).
+        pooling: of the bases of a bin: 'max', 'mean', or 'attention', a mean whose weights are learnt.
         kernel_width: width in bins of the blocks' filters.
         dilation_growth: each block's dilation is that of the one before times this, as long as its filter spans no
             more than half of the window.
+        normalisation: of the features: 'batch', over the batch and the bins; 'group', over some channels and the bins
+            of one window; 'layer', over the channels of one bin; 'none'.
+        activation: of the blocks: 'relu', 'gelu' or 'silu'.
         dropout: share of a block's output that is dropped in training.
-        warmup: share of all steps in which the learning rate rises linearly from zero.
-        clip_norm: gradients with a larger norm are scaled down to it; null: never.
-        patience: epochs without a better objective after which the fit ends; null: never.
-        reverse_complement: train on either strand at random, predict with the mean of both.
-        jitter_bp: in training a window starts up to so many bases before or after its place.
-        precision: 'auto' is bf16 autocast in training on a GPU that has it, float32 everywhere else.
+        head: 'per_bin' gives each bin's value by itself; 'profile_total' gives the window's total and how it is spread
+            over the bins.
     """
 
-    needs: ClassVar[frozenset[str]] = SequenceStore.columns
     title: ClassVar[str] = "Poisson CNN"
     complexity: ClassVar[int] = 3
-    examples: ClassVar[str] = "windows"
 
     family: Literal["poisson_cnn"] = "poisson_cnn"
-    windows: WindowSettings = WindowSettings()
-    bin_bp: Annotated[int, Field(ge=1)] = 32
     channels: Annotated[int, Field(ge=1, le=2048)] = 32
     n_blocks: Annotated[int, Field(ge=0, le=32)] = 4
     stem_width: Annotated[OddWidth, Field(ge=1, le=101)] = 15
+    stem_activation: Literal["none", "relu", "exponential"] = "none"
+    pooling: Literal["max", "mean", "attention"] = "max"
     kernel_width: Annotated[OddWidth, Field(ge=1, le=51)] = 3
     dilation_growth: Annotated[int, Field(ge=1, le=8)] = 2
+    normalisation: Literal["batch", "group", "layer", "none"] = "batch"
+    activation: Literal["relu", "gelu", "silu"] = "relu"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
-    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.01
-    batch_size: Annotated[int, Field(ge=1, le=65536)] = 64
-    warmup: Annotated[float, Field(ge=0, le=0.5)] = 0.05
-    schedule: Schedule = CosineSchedule()
-    clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
-    patience: Annotated[int, Field(ge=1)] | None = None
-    reverse_complement: bool = True
-    jitter_bp: Annotated[int, Field(ge=0)] = 0
-    precision: Literal["auto", "float32"] = "auto"
+    head: Literal["per_bin", "profile_total"] = "per_bin"
 
-    @property
-    def window_bins(self) -> int:
-        """Bins of a window."""
-        return self.windows.length_bp // self.bin_bp
+    def link(self, kind: TargetKind) -> Link:
+        """How the network's outputs become values; a profile and a total are logarithms of rates."""
+        return "exp" if self.head == "profile_total" else super().link(kind)
 
     def dilations(self) -> tuple[int, ...]:
         """Of each block, in bins."""
@@ -118,46 +75,20 @@ class PoissonCNN(Trainable[SequenceOutline, SequenceStore]):
         return tuple(min(self.dilation_growth**block, widest) for block in range(self.n_blocks))
 
     def problems(self, outline: SequenceOutline) -> list[Problem]:
-        """Widths that don't go into each other."""
-        found = []
-        resolution_bp, length_bp = outline.resolution_bp, self.windows.length_bp
-        for path, bp in (
-            (("bin_bp",), self.bin_bp),
-            (("windows", "stride_bp"), self.windows.stride_bp),
-            (("jitter_bp",), self.jitter_bp),
-        ):
-            found += multiple_problems(path, bp, of=resolution_bp, name="data.resolution_bp")
-        found += multiple_problems(("windows", "length_bp"), length_bp, of=self.bin_bp, name="bin_bp")
-        longest = max(outline.contig_lengths, default=0)
-        if length_bp > longest:
-            message = f"found {length_bp}; the longest training contig has {longest} bp. Use shorter windows."
-            found.append(Problem(("windows", "length_bp"), message))
+        """Those of every network of tracks, and a head that doesn't go with the loss."""
+        found = super().problems(outline)
+        loss = (self.loss or default_loss(outline.kind)).kind
+        fits = loss in LOSSES_OF.get(outline.kind, ())  # else that is the problem to be told of
+        if self.head == "profile_total" and fits and "exp" not in LINKS_OF[loss]:
+            able = ", ".join(kind for kind, links in LINKS_OF.items() if "exp" in links)
+            message = (
+                f"found profile_total with loss {loss}; it gives rates, which the losses {able} take. Use per_bin."
+            )
+            found.append(Problem(("head",), message))
         return found
 
-    def n_examples(self, outline: SequenceOutline) -> int:
-        """Windows of an epoch."""
-        length = self.windows.length_bp // outline.resolution_bp
-        stride = max(1, self.windows.stride_bp // outline.resolution_bp)
-        n_bins = (-(-bp // outline.resolution_bp) for bp in outline.contig_lengths)
-        return sum(max(0, (n - length) // stride + 1) for n in n_bins)
+    def build_network(self, n_outputs: int, *, plan: FitPlan) -> "nn.Module":  # noqa: ARG002 - runs no other's code
+        """The network of these settings; see `SequenceNetwork.build_network`."""
+        from genotune.trainables.poisson_cnn_network import PoissonCNNNetwork
 
-    def fit(
-        self,
-        store: SequenceStore,
-        splits: Splits,
-        *,
-        report: Report,
-        plan: FitPlan,
-        resume: Path | None = None,
-    ) -> Model:
-        """Learn from the training contigs; see `Trainable.fit`."""
-        from genotune.trainables.poisson_cnn_training import fit
-
-        return fit(self, store, splits=splits, report=report, plan=plan, resume=resume)
-
-    @classmethod
-    def load_model(cls, folder: Path) -> Model:
-        """The model that its `save` wrote, on the CPU."""
-        from genotune.trainables.poisson_cnn_model import PoissonCNNModel
-
-        return PoissonCNNModel.load(folder)
+        return PoissonCNNNetwork(self, n_outputs=n_outputs)

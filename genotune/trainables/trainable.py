@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
-from genotune.errors import Problem
+from genotune.errors import Problem, UserError
 from genotune.settings import Settings
 from genotune.store import Outline, Splits, Store
 from genotune.trainables.model import Model
@@ -26,6 +26,11 @@ class FitPlan(NamedTuple):
         device: 'cpu' or 'cuda'.
         n_threads: CPU threads at most.
         reproducible: only deterministic kernels.
+        rank: of this worker among those that fit one model together; torch.distributed has been started by whoever
+            started them. Rank 0 alone reports what is kept.
+        n_workers: how many they are.
+        gpu_share: of the device's memory that this process may use.
+        code: source text of Python files that the hyperparameters name, by the path that names them.
     """
 
     seed: int
@@ -33,6 +38,14 @@ class FitPlan(NamedTuple):
     device: str = "cpu"
     n_threads: int = 1
     reproducible: bool = False
+    rank: int = 0
+    n_workers: int = 1
+    gpu_share: float = 1.0
+    code: Mapping[str, str] = {}
+
+
+class FitError(UserError):
+    """A draw that can't be fitted, and would fail again: its trial is recorded as failed, and the sweep goes on."""
 
 
 class SaveState(Protocol):
@@ -87,12 +100,36 @@ class Trainable(Settings, ABC, Generic[OutlineT, StoreT]):
     complexity: ClassVar[int]
     """Of two families that do equally well, the one with the lower number is to be preferred."""
 
+    several_workers: ClassVar[bool] = False
+    """Whether several workers can fit it together."""
+
     own_epochs: ClassVar[int | None] = None
     """Epochs of a family that has no passes over the data (ridge: 1); None: as many as the sweep gives."""
 
     @abstractmethod
     def problems(self, outline: OutlineT) -> list[Problem]:
         """What doesn't fit the training split, with paths relative to the family's params; empty when all fits."""
+
+    def problems_of_sharing(self, n_workers: int) -> list[Problem]:
+        """What keeps so many workers from fitting it together, with paths relative to the family's params."""
+        del n_workers
+        return []
+
+    def code_files(self) -> Mapping[str, tuple[str, ...]]:
+        """Python files that the hyperparameters name, as they name them, each with the path of the key that does.
+
+        Their text comes in `FitPlan.code`.
+        """
+        return {}
+
+    def code_problems(self, code: Mapping[str, str]) -> list[Problem]:
+        """What is wrong with those files, with paths relative to the family's params; nothing is run for this.
+
+        Args:
+            code: text of each of `code_files`.
+        """
+        del code
+        return []
 
     @abstractmethod
     def n_examples(self, outline: OutlineT) -> int:

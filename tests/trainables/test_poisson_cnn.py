@@ -1,14 +1,13 @@
 """Settings of the CNN: what they allow, and what must go into what."""
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from genotune.settings import build
-from genotune.store import SequenceOutline, SequenceStore
-from genotune.trainables.poisson_cnn import PlateauSchedule, PoissonCNN
+from genotune.store import SequenceOutline
+from genotune.trainables.losses import LINKS_OF, LOSSES_OF, Loss, default_loss, link_of
+from genotune.trainables.poisson_cnn import PoissonCNN
+from genotune.trainables.sequence_network import PlateauSchedule
 
 DATA = SequenceOutline(32, ("cuts",), (9000, 5003))
 
@@ -46,28 +45,20 @@ def test_values_out_of_bounds_are_refused(values):
 
 
 @pytest.mark.parametrize(
-    ("values", "path", "message"),
+    ("name", "choices"),
     [
-        (
-            {"bin_bp": 48, "windows": {"length_bp": 960}},
-            ("bin_bp",),
-            "multiple of data.resolution_bp (32), e.g. 32 or 64",
-        ),
-        ({"windows": {"length_bp": 1000}}, ("windows", "length_bp"), "multiple of bin_bp (32), e.g. 992 or 1024"),
-        ({"windows": {"stride_bp": 500}}, ("windows", "stride_bp"), "multiple of data.resolution_bp (32), e.g. 480 or"),
-        ({"jitter_bp": 10}, ("jitter_bp",), "found 10; must be a whole multiple of data.resolution_bp (32), e.g. 32."),
-        ({"windows": {"length_bp": 16384}}, ("windows", "length_bp"), "the longest training contig has 9000 bp"),
+        ("pooling", ["max", "mean", "attention"]),
+        ("normalisation", ["batch", "group", "layer", "none"]),
+        ("activation", ["relu", "gelu", "silu"]),
+        ("stem_activation", ["none", "relu", "exponential"]),
+        ("head", ["per_bin", "profile_total"]),
     ],
 )
-def test_what_does_not_fit_the_data_is_said_with_what_would(values, path, message):
-    [problem] = settings(**values).problems(DATA)
-    assert problem.path == path
-    assert message in problem.message
-
-
-def test_all_problems_come_at_once():
-    found = settings(bin_bp=48, jitter_bp=10, windows={"length_bp": 20000, "stride_bp": 500}).problems(DATA)
-    assert len(found) == 5
+def test_a_choice_is_one_of_those_it_lists(name, choices):
+    for choice in choices:
+        assert getattr(settings(**{name: choice}), name) == choice
+    with pytest.raises(ValidationError, match=" or ".join([f"'{choices[-2]}'", f"'{choices[-1]}'"])):
+        settings(**{name: "other"})
 
 
 def test_dilations_grow_until_a_filter_spans_half_of_the_window():
@@ -77,23 +68,44 @@ def test_dilations_grow_until_a_filter_spans_half_of_the_window():
     assert settings(n_blocks=3, kernel_width=1).dilations() == (1, 2, 4)
 
 
-@given(
-    lengths=st.lists(st.integers(1, 3000), min_size=1, max_size=4),
-    length_bins=st.integers(1, 40),
-    stride_bins=st.integers(1, 40),
+@pytest.mark.parametrize(
+    ("kind", "loss", "link"),
+    [("signal", "poisson", "softplus"), ("binary", "bce", "sigmoid"), ("multiclass", "categorical", "softmax")],
 )
-def test_examples_are_counted_as_they_are_laid(lengths, length_bins, stride_bins):
-    n_bins = [-(-length // 16) for length in lengths]
-    store = SequenceStore(
-        sequence=np.zeros(sum(n_bins) * 16, dtype=np.uint8),
-        signal=np.zeros((1, sum(n_bins)), dtype=np.float32),
-        offsets=np.concatenate([[0], np.cumsum(n_bins)]),
-        lengths=np.array(lengths),
-        contigs=tuple(map(str, range(len(lengths)))),
-        tracks=("cuts",),
-        resolution_bp=16,
+def test_what_the_tracks_hold_says_the_usual_loss_and_link(kind, loss, link):
+    assert default_loss(kind).kind == loss == LOSSES_OF[kind][0]
+    assert settings().link(kind) == link
+
+
+@pytest.mark.parametrize(
+    ("loss", "link"),
+    [("poisson_multinomial", "softplus"), ("mse", "affine"), ("weighted_mse", "affine"), ("poisson", "softplus")],
+)
+def test_a_loss_has_its_usual_link(loss, link):
+    assert link_of(build(Loss, loss)) == link
+    assert settings(loss=loss).link("signal") == link
+
+
+def test_every_loss_has_links():
+    assert set(LINKS_OF) == {kind for kinds in LOSSES_OF.values() for kind in kinds}
+
+
+def test_a_profile_and_a_total_are_logarithms_of_rates():
+    assert settings(head="profile_total", loss="poisson_multinomial").link("signal") == "exp"
+
+
+def test_a_profile_and_a_total_are_not_for_labels():
+    assert settings(head="profile_total", loss="poisson_multinomial").problems(DATA) == []
+    assert settings(head="profile_total", loss="mse").problems(DATA) == []
+    [problem] = settings(head="profile_total").problems(DATA._replace(kind="binary"))
+    assert problem.path == ("head",)
+    assert problem.message == (
+        "found profile_total with loss bce; it gives rates, which the losses poisson, poisson_multinomial, mse, "
+        "weighted_mse take. Use per_bin."
     )
-    windows = {"length_bp": length_bins * 16, "stride_bp": stride_bins * 16}
-    tiles = store.tile_starts(np.arange(len(lengths)), **windows)
-    data = DATA._replace(resolution_bp=16, contig_lengths=tuple(lengths))
-    assert settings(bin_bp=16, windows=windows).n_examples(data) == len(tiles)
+    assert settings(head="per_bin").problems(DATA._replace(kind="binary")) == []
+
+
+def test_a_loss_that_does_not_fit_the_tracks_is_said_once():
+    [problem] = settings(head="profile_total", loss="bce").problems(DATA)
+    assert problem.path == ("loss",)
