@@ -13,9 +13,10 @@ from genotune.trainables.gblup import GBLUP
 from genotune.trainables.kmer_ridge import KmerRidge
 from genotune.trainables.model import MODEL_FILE, Model
 from genotune.trainables.poisson_cnn import PoissonCNN
+from genotune.trainables.torch_module import TorchModule
 from genotune.trainables.trainable import Trainable
 
-FamilySettings = PoissonCNN | TrackTrees | GenotypeTrees | KmerRidge | GBLUP
+FamilySettings = PoissonCNN | TorchModule | TrackTrees | GenotypeTrees | KmerRidge | GBLUP
 """The registry. A family that reads several kinds of data stands here once for each."""
 
 FAMILIES: Final[Mapping[str, tuple[type[Trainable[Any, Any]], ...]]] = {
@@ -52,11 +53,16 @@ def unreadable(family: str, columns: frozenset[str]) -> str | None:
     return f"{family} needs {listed}, which this source doesn't give. Families that can use it: {', '.join(able)}."
 
 
-def load_model(folder: Path) -> Model:
+def load_model(folder: Path, *, trust_code: bool = False) -> Model:
     """The model that lies in a folder, whatever its family.
 
+    Args:
+        folder: that `Model.save` wrote.
+        trust_code: whether Python code that lies with the model may be run.
+
     Raises:
-        DataError: the folder holds no model, or one of a family or format that this version doesn't know.
+        DataError: the folder holds no model, or one of a family or format that this version doesn't know; or a model
+            with code that may not be run.
     """
     path = folder / MODEL_FILE
     if not path.is_file():
@@ -68,4 +74,10 @@ def load_model(folder: Path) -> Model:
     kind = settings_of(family, frozenset(record["columns"]))
     if kind is None:
         raise DataError(f"{path}: this version's {family} does not read {', '.join(record['columns'])}.")
+    if record.get("code") and not trust_code:
+        raise DataError(
+            f"{folder}: this model brings Python code ({', '.join(record['code'])}), which runs when it is loaded. If "
+            "you trust who made it: load_model(..., trust_code=True), in MLflow "
+            "load_model(..., model_config={'trust_code': True})."
+        )
     return kind.load_model(folder)

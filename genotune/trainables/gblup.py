@@ -10,7 +10,6 @@ from typing import Annotated, ClassVar, Final, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field
-from safetensors.numpy import load_file, save_file
 
 from genotune.columns import TargetKind
 from genotune.errors import DataError, Problem
@@ -202,6 +201,8 @@ class GBLUPModel(GenotypeModel):
 
     def save(self, folder: Path) -> None:
         """Write model.safetensors, variants.tsv and model.json."""
+        from safetensors.numpy import save_file
+
         save_file(self.terms._asdict(), folder / _WEIGHTS_FILE)
         write_variants(self.variants, folder)
         write_record(self, folder, settings=self.settings, file_format=_FORMAT)
@@ -213,6 +214,8 @@ class GBLUPModel(GenotypeModel):
         Raises:
             DataError: it was written in a format that this version doesn't know.
         """
+        from safetensors.numpy import load_file
+
         record = json.loads((folder / MODEL_FILE).read_text())
         check_format(folder, record["format"], known=_FORMAT)
         return cls(

@@ -1,34 +1,48 @@
-"""Boosted trees on tracks: the training bins, their features, and the model.
+"""Boosted trees on tracks: what they learn from, and how.
 
-Features of a bin: how often each canonical k-mer lies in it, and the share of its bases that are G or C; the same of
-the bin with its flanks. They are made in parts and binned at once, so they never exist as floats all together.
+Three things are made one from the other, and the last two kept for the trials that follow: the bins, their features
+(they depend on k, gap, flanks and bins), and XGBoost's binned matrix (it depends on max_bin and the targets too).
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import xgboost
 
-from genotune.errors import DataError
-from genotune.settings import build
-from genotune.store import N_CODE, CodeArray, FloatArray, IntArray, SequenceStore, Splits
-from genotune.trainables.batches import bin_means
+from genotune.store import FloatArray, SequenceStore, Splits
+from genotune.trainables.bin_features import FeatureSet, feature_parts
+from genotune.trainables.bin_targets import classes_of, labels_of, total_targets
 from genotune.trainables.boosted_trees_tracks import TrackTrees
-from genotune.trainables.boosting import Part, Task, binned, boost, predict_rows
-from genotune.trainables.kmers import KmerIndex, canonical_kmers, count_kmers, kmer_features
-from genotune.trainables.model import MODEL_FILE, Model, SequenceModel, check_format, write_record
-from genotune.trainables.trainable import FitPlan, Report
+from genotune.trainables.boosting import Part, Task, binned, boost
+from genotune.trainables.kept import Kept
+from genotune.trainables.kmers import Counts
+from genotune.trainables.model import Model
+from genotune.trainables.track_trees_model import TrackTreesModel, TreeOutputs, feature_set
+from genotune.trainables.trainable import FitError, FitPlan, Report
+from genotune.trainables.training_bins import TrainingBins, training_bins
 
-_TREES_FILE: Final = "model.ubj"
-_FORMAT: Final = 1
-_PREDICTED_BINS: Final = 64
-_PART_VALUES: Final = 1 << 21
-_C: Final = 1
-_G: Final = 2
+FEATURES: Final = Kept[tuple[Counts, ...]](most=1)
+"""Features of the training bins, in parts."""
+
+_MOST_KEPT_BYTES: Final = 1 << 27
+"""Of features; more are made again each time that XGBoost asks for them."""
+
+
+class Learned(NamedTuple):
+    """What the trees are to learn.
+
+    Attributes:
+        values: (bin, track) float32; of exclusive classes (bin,) the class, 0 being none of the tracks.
+        outputs: what the trees' predictions mean.
+        objective: XGBoost's parameters of the objective.
+    """
+
+    values: FloatArray
+    outputs: TreeOutputs
+    objective: Mapping[str, Any]
 
 
 def fit(
@@ -43,211 +57,96 @@ def fit(
     """Learn from bins of the training contigs; see `Trainable.fit`.
 
     Raises:
-        DataError: the training contigs hold no bin with a value in every track, or one with a value below zero.
+        FitError: the training contigs hold no bin with a value in every track, or a track that can't be learned.
     """
     bin_bp = settings.resolved_bin_bp(store.resolution_bp)
+    bins = training_bins(store, splits.train, bin_bp=bin_bp, max_bins=settings.max_bins)
+    features = feature_set(settings, bin_bp=bin_bp)
+    counted = (bin_bp, settings.k, settings.gap_bp, settings.flanks_bp, settings.gc_cells)
+    of_features = (*counted, settings.max_bins, splits.train.tobytes())
+    learned = what_is_learned(settings, store, bins, bin_bp=bin_bp)
 
     def bin_them() -> xgboost.QuantileDMatrix:
-        bins = training_bins(settings, store, splits.train, bin_bp=bin_bp)
-        parts = partial(_parts, settings, store, bins, bin_bp=bin_bp)
+        made = _features(store, bins, features, key=of_features)
+        parts = partial(_parts, made, bins, learned.values, features=features)
         return binned(parts, missing=np.nan, max_bin=settings.max_bin, n_threads=plan.n_threads)
 
     def as_model(booster: xgboost.Booster) -> TrackTreesModel:
-        return TrackTreesModel(
-            settings, booster, tracks=store.tracks, bin_bp=bin_bp, device=plan.device, n_threads=plan.n_threads
-        )
+        return TrackTreesModel(settings, booster, outputs=learned.outputs, device=plan.device, n_threads=plan.n_threads)
 
     task = Task(
         store,
-        key=(bin_bp, settings.k, settings.flank_bp, settings.max_bins, splits.train.tobytes()),
+        key=(*of_features, None if settings.transform is None else tuple(settings.transform)),
         bin=bin_them,
-        objective={"objective": "count:poisson"},
+        objective=learned.objective,
         as_model=as_model,
     )
     return boost(settings, task, report=report, plan=plan, resume=resume)
 
 
-class TrackTreesModel(SequenceModel):
-    """Trees that predict the counts of a bin.
-
-    Args:
-        settings: of the family.
-        booster: the trees.
-        tracks: names.
-        bin_bp: width of a bin.
-        device: that the booster is on.
-        n_threads: CPU threads at most.
-    """
-
-    def __init__(
-        self,
-        settings: TrackTrees,
-        booster: xgboost.Booster,
-        *,
-        tracks: tuple[str, ...],
-        bin_bp: int,
-        device: str = "cpu",
-        n_threads: int = 1,
-    ) -> None:
-        self.settings, self.booster, self.tracks, self.bin_bp = settings, booster, tracks, bin_bp
-        self.crop_bp = -(-settings.flank_bp // bin_bp) * bin_bp
-        self.input_bp = _PREDICTED_BINS * bin_bp + 2 * self.crop_bp
-        self._index = canonical_kmers(settings.k)
-        self._device, self._n_threads = device, n_threads
-
-    def to(self, device: str, *, n_threads: int = 1) -> None:
-        """See `Model.to`."""
-        self._device, self._n_threads = device, n_threads
-        self.booster.set_param({"device": device, "nthread": n_threads})
-
-    def predict(self, codes: CodeArray) -> FloatArray:
-        """Mean signal per base, above zero. See `SequenceModel.predict`."""
-        flanks = _flanks(self.settings.flank_bp)
-        firsts = self.crop_bp + self.bin_bp * np.arange(_PREDICTED_BINS)
-        predicted = np.empty((len(codes), len(self.tracks), _PREDICTED_BINS), dtype=np.float32)
-        step = max(1, _part_bins(self._index, flanks=flanks, bin_bp=self.bin_bp) // _PREDICTED_BINS)
-        for first in range(0, len(codes), step):
-            part = codes[first : first + step]
-            features = bin_features(part, firsts, bin_bp=self.bin_bp, flanks=flanks, index=self._index)
-            counts = predict_rows(
-                self.booster, features, missing=np.nan, device=self._device, n_threads=self._n_threads
-            )
-            per_track = counts.reshape(len(part), _PREDICTED_BINS, len(self.tracks)).transpose(0, 2, 1)
-            predicted[first : first + step] = per_track / np.float32(self.bin_bp)
-        return predicted
-
-    def save(self, folder: Path) -> None:
-        """Write model.ubj and model.json."""
-        (folder / _TREES_FILE).write_bytes(self.booster.save_raw("ubj"))
-        write_record(self, folder, settings=self.settings, file_format=_FORMAT)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """The model that `save` wrote, on the CPU.
-
-        Raises:
-            DataError: it was written in a format that this version doesn't know.
-        """
-        record = json.loads((folder / MODEL_FILE).read_text())
-        check_format(folder, record["format"], known=_FORMAT)
-        settings: TrackTrees = build(TrackTrees, record["settings"])
-        booster = xgboost.Booster({"nthread": 1}, model_file=bytearray((folder / _TREES_FILE).read_bytes()))
-        return cls(settings, booster, tracks=tuple(record["tracks"]), bin_bp=record["bin_bp"])
-
-
-class TrainingBins(NamedTuple):
-    """The bins that the trees learn from.
-
-    Attributes:
-        starts: (bin,) first base in the store's sequence.
-        first_bases: (bin,) where the bin's contig begins there.
-        last_bases: (bin,) where it ends there.
-        counts: (bin, track) float32, no missing values.
-    """
-
-    starts: IntArray
-    first_bases: IntArray
-    last_bases: IntArray
-    counts: FloatArray
-
-    def part(self, which: slice) -> "TrainingBins":
-        """Some of them."""
-        return TrainingBins(self.starts[which], self.first_bases[which], self.last_bases[which], self.counts[which])
-
-
-def training_bins(settings: TrackTrees, store: SequenceStore, contigs: IntArray, *, bin_bp: int) -> TrainingBins:
-    """Evenly spaced bins of the contigs that hold a value in every track.
+def what_is_learned(settings: TrackTrees, store: SequenceStore, bins: TrainingBins, *, bin_bp: int) -> Learned:
+    """Targets of the bins, and how they are learned.
 
     Raises:
-        DataError: there are none, or one holds a value below zero.
+        FitError: a track is below zero where counts are wanted, or the same throughout.
     """
-    factor = bin_bp // store.resolution_bp
-    n_bins = np.array([store.n_bins(int(contig)) // factor for contig in contigs], dtype=np.int64)
-    apart = settings.bins_apart(int(n_bins.sum()))
-    found = []
-    for contig, n, before in zip(contigs, n_bins, np.cumsum(n_bins) - n_bins, strict=True):
-        bins = np.arange(-before % apart, n, apart)
-        counts = _bin_counts(store.contig_signal(int(contig)), bins, factor=factor) * np.float32(bin_bp)
-        known = ~np.isnan(counts).any(axis=1)
-        first, last = store.offsets[contig : contig + 2] * store.resolution_bp
-        starts = first + bins[known] * bin_bp
-        found.append(TrainingBins(starts, np.full_like(starts, first), np.full_like(starts, last), counts[known]))
-    together = TrainingBins(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
-    if not len(together.starts):
-        raise DataError(
-            "the training contigs hold no bin with a value in every track; boosted_trees has nothing to learn from."
-        )
-    for name, counts in zip(store.tracks, together.counts.T, strict=True):
-        if counts.min() < 0:
-            raise DataError(
-                f"boosted_trees on tracks counts; the track {name!r} holds values below zero on the training contigs. "
-                "Use a track of counts or coverage."
+    if store.kind == "signal":
+        return _totals(settings, store, bins.means, bin_bp=bin_bp)
+    outputs = TreeOutputs(store.tracks, store.kind, bin_bp)
+    labels = labels_of(bins.means)
+    classes = classes_of(bins.means)
+    if store.kind == "multiclass":
+        labels = np.equal.outer(classes, np.arange(1, len(store.tracks) + 1)).astype(np.float32)
+    for name, positive in zip(store.tracks, labels.T, strict=True):
+        if not positive.any():
+            raise FitError(
+                f"track {name!r} has no positive bin of {bin_bp} bp on the training contigs; boosted_trees can learn "
+                "nothing from it. Leave it out, use a smaller bin_bp, or split otherwise."
             )
-    return together
+    if store.kind == "multiclass":
+        n_classes = len(store.tracks) + 1
+        return Learned(classes.astype(np.float32), outputs, {"objective": "multi:softprob", "num_class": n_classes})
+    n_positive = float(labels.sum(dtype=np.float64))
+    weight = settings.positive_weight or (labels.size - n_positive) / n_positive
+    return Learned(labels, outputs, {"objective": "binary:logistic", "scale_pos_weight": weight})
 
 
-def _bin_counts(signal: FloatArray, bins: IntArray, *, factor: int) -> FloatArray:
-    """(bin, track) mean signal of these bins, each `factor` bins of the store's; NaN where one of them is."""
-    n_tracks = len(signal)
-    means = np.empty((len(bins), n_tracks), dtype=np.float32)
-    step = max(1, _PART_VALUES // (factor * n_tracks))
-    for first in range(0, len(bins), step):
-        of_store = (bins[first : first + step, None] * factor + np.arange(factor)).ravel()
-        means[first : first + step] = bin_means(signal[:, of_store], factor).T
-    return means
+def _totals(settings: TrackTrees, store: SequenceStore, means: FloatArray, *, bin_bp: int) -> Learned:
+    """Transformed totals, and the objective for them."""
+    targets = total_targets(store, means, bin_bp=bin_bp, transform=settings.transform)
+    lowest = targets.values.min(axis=0)
+    outputs = TreeOutputs(
+        store.tracks, store.kind, bin_bp, targets.transforms, tuple(bool(value >= 0) for value in means.min(axis=0))
+    )
+    if settings.objective == "squared_error":
+        return Learned(targets.values, outputs, {"objective": "reg:squarederror"})
+    for name, least, largest in zip(store.tracks, lowest, targets.values.max(axis=0), strict=True):
+        if not least >= 0:
+            raise FitError(
+                f"track {name!r} holds values below zero on the training contigs (a bin has {least:.3g}); the "
+                "objective 'poisson' is for counts. Use a track of counts or coverage, or `objective: squared_error`."
+            )
+        if largest == 0:
+            raise FitError(
+                f"track {name!r} is zero throughout the training contigs; the objective 'poisson' can learn nothing "
+                "from it. Leave it out, or split otherwise."
+            )
+    return Learned(targets.values, outputs, {"objective": "count:poisson"})
 
 
-def bin_features(
-    codes: CodeArray, firsts: IntArray, *, bin_bp: int, flanks: tuple[int, ...], index: KmerIndex
-) -> FloatArray:
-    """Of each bin and each of its spans: counts of the k-mers, then the share of G and C.
-
-    Args:
-        codes: (example, base), one example at least.
-        firsts: (bin,) first base of each bin, the same in every example.
-        bin_bp: width of a bin.
-        flanks: bases at each side of a bin that a span takes in; 0: the bin itself.
-        index: of the k-mers.
-
-    Returns:
-        (example * bin, feature) float32; a k-mer with an N is not counted, and an N is neither G nor C.
-    """
-    kmers = kmer_features(codes, index)
-    rows = kmers.shape[1] * np.arange(len(codes))[:, None]
-    is_gc = (codes == _C) | (codes == _G)
-    running = np.pad(np.cumsum(is_gc, axis=1, dtype=np.int32), ((0, 0), (1, 0)))
-    features = np.empty((len(codes) * len(firsts), len(flanks), index.n_features + 1), dtype=np.float32)
-    for span, flank in enumerate(flanks):
-        begins, span_bp = firsts - flank, bin_bp + 2 * flank
-        features[:, span, :-1] = count_kmers(kmers.ravel(), (rows + begins).ravel(), span_bp=span_bp, index=index)
-        features[:, span, -1] = (running[:, begins + span_bp] - running[:, begins]).ravel() / span_bp
-    return features.reshape(len(features), -1)
+def _features(
+    store: SequenceStore, bins: TrainingBins, features: FeatureSet, *, key: Hashable
+) -> Callable[[], Iterator[Counts]]:
+    """Gives the parts of the features: those that are kept, or if they are too many to be kept, made anew."""
+    if len(bins.starts) * features.n_features > _MOST_KEPT_BYTES:
+        return partial(feature_parts, store, bins, features)
+    kept = FEATURES.get(store, key, make=lambda: tuple(feature_parts(store, bins, features)))
+    return lambda: iter(kept)
 
 
-def _flanks(flank_bp: int) -> tuple[int, ...]:
-    """Flanks of the spans whose k-mers are features."""
-    return (0, flank_bp) if flank_bp else (0,)
-
-
-def _part_bins(index: KmerIndex, *, flanks: tuple[int, ...], bin_bp: int) -> int:
-    """Bins whose features and bases are held at once."""
-    widest = max(len(flanks) * (index.n_features + 1), bin_bp + 2 * flanks[-1])
-    return max(1, _PART_VALUES // widest)
-
-
-def _parts(settings: TrackTrees, store: SequenceStore, bins: TrainingBins, *, bin_bp: int) -> Iterator[Part]:
-    """Features and counts of the bins, in parts."""
-    index, flanks = canonical_kmers(settings.k), _flanks(settings.flank_bp)
-    margin = np.array([settings.flank_bp])
-    step = _part_bins(index, flanks=flanks, bin_bp=bin_bp)
-    for first in range(0, len(bins.starts), step):
-        part = bins.part(slice(first, first + step))
-        codes = _codes_around(store, part, bin_bp=bin_bp, flank_bp=settings.flank_bp)
-        yield Part(bin_features(codes, margin, bin_bp=bin_bp, flanks=flanks, index=index), part.counts)
-
-
-def _codes_around(store: SequenceStore, bins: TrainingBins, *, bin_bp: int, flank_bp: int) -> CodeArray:
-    """(bin, base) codes of the bins with their flanks; beyond the ends of a contig lies N."""
-    at = bins.starts[:, None] + np.arange(-flank_bp, bin_bp + flank_bp)
-    within = (at >= bins.first_bases[:, None]) & (at < bins.last_bases[:, None])
-    return np.where(within, store.sequence[np.where(within, at, 0)], np.uint8(N_CODE))
+def _parts(
+    made: Callable[[], Iterator[Counts]], bins: TrainingBins, values: FloatArray, *, features: FeatureSet
+) -> Iterator[Part]:
+    """Features and targets of the bins, in parts."""
+    for part, rows in zip(bins.parts(features.part_bins), made(), strict=True):
+        yield Part(rows, values[part])

@@ -13,7 +13,8 @@ from genotune.errors import SweepError
 from genotune.genome.sequence import encode
 from genotune.tracking import register_winner
 from genotune.trainables import load_model
-from genotune.trainables.kmer_ridge import KmerRidge, KmerRidgeModel
+from genotune.trainables.kmer_ridge import KmerRidge
+from genotune.trainables.kmer_ridge_model import KmerRidgeModel, LinearOutputs
 from genotune.trainables.kmers import canonical_kmers
 
 pytestmark = pytest.mark.filterwarnings(
@@ -35,7 +36,10 @@ def ridge_model(seed=0):
     settings = KmerRidge(k=2, bin_bp=32, flank_bp=32)
     n_features = canonical_kmers(2).n_features
     return KmerRidgeModel(
-        settings, rng.random((2, n_features, 2)), rng.random(2), tracks=("atac", "h3k4me3"), bin_bp=32
+        settings,
+        rng.random((2, n_features, 2)),
+        rng.random(2),
+        outputs=LinearOutputs(("atac", "h3k4me3"), "signal", 32, is_log=True, not_negative=(True, True)),
     )
 
 

@@ -13,7 +13,8 @@ import pytest
 from genotune.tracking import register_winner
 from genotune.tracking.recorder import Recorder
 from genotune.tracking.stores import open_client
-from genotune.trainables.kmer_ridge import KmerRidge, KmerRidgeModel
+from genotune.trainables.kmer_ridge import KmerRidge
+from genotune.trainables.kmer_ridge_model import KmerRidgeModel, LinearOutputs
 from genotune.trainables.kmers import canonical_kmers
 
 pytestmark = pytest.mark.slow
@@ -86,8 +87,7 @@ def test_a_sweep_that_began_before_its_server_is_delivered_and_registered(sweep,
         KmerRidge(k=1, bin_bp=32, flank_bp=0),
         np.ones((1, canonical_kmers(1).n_features, 1)),
         np.ones(1),
-        tracks=("atac",),
-        bin_bp=32,
+        outputs=LinearOutputs(("atac",), "signal", 32, is_log=True, not_negative=(True,)),
     )
     folder = tmp_path / "model"
     folder.mkdir()

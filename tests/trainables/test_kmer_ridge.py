@@ -1,14 +1,19 @@
 """Ridge on k-mers, held to numpy's least squares."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from genotune.genome.track_transforms import Arcsinh
 from genotune.scoring import score
 from genotune.store import SequenceOutline
 from genotune.trainables.batches import reverse_complement
 from genotune.trainables.kmer_ridge import KmerRidge
-from genotune.trainables.kmers import canonical_kmers, count_kmers, kmer_features
-from genotune.trainables.trainable import FitPlan
+from genotune.trainables.kmer_ridge_model import LinearOutputs
+from genotune.trainables.kmers import canonical_kmers, count_kmers, nested_spans
+from genotune.trainables.trainable import FitError, FitPlan
 
 PLAN = FitPlan(seed=0, max_epochs=1)
 
@@ -19,15 +24,11 @@ def fit(settings, store, splits):
 
 def features_of(store, contig, *, k, flank_bp):
     """(bin, feature): counts within the bin, then within the bin and its flanks, for one contig."""
-    index = canonical_kmers(k)
     codes = np.pad(store.contig_sequence(contig), flank_bp, constant_values=4)
     starts = flank_bp + store.resolution_bp * np.arange(store.n_bins(contig))
-    features = kmer_features(codes, index)
-    spans = [
-        count_kmers(features, starts - flank, span_bp=store.resolution_bp + 2 * flank, index=index)
-        for flank in ((0, flank_bp) if flank_bp else (0,))
-    ]
-    return np.concatenate(spans, axis=1)
+    spans = nested_spans(store.resolution_bp, flanks_bp=(0, flank_bp) if flank_bp else (0,))
+    counts = count_kmers(codes, starts, spans=spans, index=canonical_kmers(k))[..., :-1]
+    return counts.reshape(len(starts), -1).astype(np.float64)
 
 
 def test_planted_weights_are_found(make_store, splits):
@@ -95,23 +96,102 @@ def test_of_too_many_bins_evenly_spaced_ones_are_taken(make_store, splits):
     store = make_store([16000, 8000, 5000])
     few = make_store([16000, 8000, 5000])
     keep = np.zeros(few.signal.shape[1], dtype=np.bool_)
-    for first, last in ((0, 1000), (1000, 1500)):
-        keep[first:last:3] = True
+    keep[:1500:3] = True
     few.signal[:, ~keep] = np.nan
     thinned = fit(KmerRidge(bin_bp=16, k=2, max_bins=500), store, splits)
     np.testing.assert_allclose(thinned.weights, fit(KmerRidge(bin_bp=16, k=2), few, splits).weights, rtol=1e-9)
 
 
-@pytest.mark.parametrize(("resolution_bp", "bin_bp"), [(1, 32), (10, 40), (16, 32), (32, 32), (128, 128)])
-def test_without_a_width_bins_are_the_stores_but_not_finer_than_32_bp(resolution_bp, bin_bp):
-    assert KmerRidge().resolved_bin_bp(resolution_bp) == bin_bp
+def training_labels(store, kind):
+    """(bin, track) 0 or 1 on the training contigs, slowly."""
+    rows = []
+    for shares in store.signal[:, : store.offsets[2]].T:
+        best = int(np.argmax(shares))
+        rows.append([share >= 0.5 and (kind == "binary" or track == best) for track, share in enumerate(shares)])
+    return np.array(rows, dtype=np.float64)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+def test_labels_are_learned_as_0_and_1_and_held_between_the_two(make_store, splits, kind):
+    store = replace(make_store([9000, 5003, 4000], tracks=("a", "b"), motif_rate=0.6, base_rate=0.1), kind=kind)
+    np.minimum(store.signal * 2, 1, out=store.signal)
+    model = fit(KmerRidge(bin_bp=16, k=2, flank_bp=0, penalty=1e-9), store, splits)
+    x = np.concatenate([features_of(store, contig, k=2, flank_bp=0) for contig in (0, 1)])
+    weights = np.linalg.lstsq(np.c_[x, np.ones(len(x))], training_labels(store, kind), rcond=None)[0]
+    inner = features_of(store, 2, k=2, flank_bp=0)
+    linear = np.clip(np.c_[inner, np.ones(len(inner))] @ weights, 0, 1)
+    predicted = model.predict_contig(store, 2)
+    assert predicted.min() >= 0
+    if kind == "multiclass":
+        linear /= np.maximum(linear.sum(axis=1, keepdims=True), 1)
+        assert predicted.sum(axis=0).max() <= 1 + 1e-6
+    np.testing.assert_allclose(predicted, linear.T, atol=1e-4)
+
+
+def test_probabilities_are_between_0_and_1_and_of_classes_so_is_their_sum():
+    linear = np.array([[[-0.5, 0.2, 0.8, 3.0], [0.5, 0.3, 0.8, 1.0]]])
+    binary = LinearOutputs(("a", "b"), "binary", 32, is_log=True, not_negative=(True, True))
+    np.testing.assert_allclose(binary.predictions(linear), [[[0, 0.2, 0.8, 1], [0.5, 0.3, 0.8, 1]]])
+    classes = binary._replace(kind="multiclass")
+    np.testing.assert_allclose(classes.predictions(linear), [[[0, 0.2, 0.5, 0.5], [0.5, 0.3, 0.5, 0.5]]])
+
+
+def test_a_track_that_goes_below_zero_is_learned_and_predicted_there(make_store, splits):
+    store = make_store([9000, 5003, 4000], tracks=("cuts", "minus"))
+    store.signal[1] = -store.signal[0]
+    for target in (None, "raw"):
+        model = fit(KmerRidge(bin_bp=16, k=4, flank_bp=16, target=target), store, splits)
+        cuts, minus = model.predict_contig(store, 2)
+        assert cuts.min() == 0
+        assert minus.min() < 0
+        unheld = cuts > 0
+        np.testing.assert_allclose(minus[unheld], -cuts[unheld], rtol=1e-4, atol=1e-6)
+
+
+def test_a_track_that_is_zero_throughout_is_predicted_as_zero(make_store, splits):
+    store = make_store([9000, 5003, 4000], tracks=("cuts", "empty"))
+    store.signal[1] = 0
+    cuts, empty = fit(KmerRidge(k=3), store, splits).predict_contig(store, 2)
+    assert cuts.max() > 0
+    np.testing.assert_allclose(empty, 0, atol=1e-9)
+
+
+def test_transforms_of_the_tracks_play_no_part(store, splits):
+    transformed = replace(store, transforms=((Arcsinh(),),))
+    plain, other = (fit(KmerRidge(k=3), one, splits).predict_contig(store, 2) for one in (store, transformed))
+    np.testing.assert_array_equal(plain, other)
+
+
+def test_contigs_without_a_value_are_said(make_store, splits):
+    store = make_store([3000, 3000, 2000])
+    store.signal[:] = np.nan
+    with pytest.raises(FitError, match="no bin of 32 bp with a value in every track"):
+        fit(KmerRidge(), store, splits)
+
+
+@pytest.mark.parametrize("kind", ["signal", "binary", "multiclass"])
+def test_a_saved_model_predicts_what_it_did(make_store, splits, tmp_path, kind):
+    store = replace(make_store([3000, 3000, 2000], tracks=("a", "b")), kind=kind)
+    store.signal[1] = -store.signal[1] if kind == "signal" else store.signal[1]
+    model = fit(KmerRidge(k=3, target="raw" if kind == "signal" else None), store, splits)
+    model.save(tmp_path)
+    json.loads((tmp_path / "model.json").read_text(), parse_constant=pytest.fail)
+    loaded = KmerRidge.load_model(tmp_path)
+    assert loaded.facts() == model.facts()
+    np.testing.assert_array_equal(loaded.predict_contig(store, 2), model.predict_contig(store, 2))
 
 
 def test_what_does_not_fit_is_said():
     data = SequenceOutline(4, ("cuts",), (9000,))
-    [problem] = KmerRidge(bin_bp=6).problems(data)
-    assert problem.path == ("bin_bp",)
-    assert "whole multiple of data.resolution_bp (4), e.g. 4 or 8" in problem.message
-    [problem] = KmerRidge(bin_bp=4, k=5).problems(data)
-    assert (problem.path, problem.message) == (("k",), "found 5; no such k-mer fits a bin of 4 bp. Use a smaller k.")
+    assert [problem.path for problem in KmerRidge(bin_bp=6).problems(data)] == [("bin_bp",)]
+    assert [problem.path for problem in KmerRidge(bin_bp=4, k=5).problems(data)] == [("k",)]
     assert KmerRidge(max_bins=7).n_examples(data) == 7
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+def test_a_target_of_counts_does_not_fit_labels_and_the_defaults_do(kind):
+    outline = SequenceOutline(32, ("peaks",), (9000,), kind)
+    assert KmerRidge().problems(outline) == []
+    [problem] = KmerRidge(target="raw").problems(outline)
+    assert problem.path == ("target",)
+    assert problem.message == f"found 'raw'; the tracks are labels ({kind}), each 0 or 1. Leave it out."

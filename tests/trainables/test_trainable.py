@@ -14,7 +14,7 @@ from genotune.settings import build
 from genotune.store import GenotypeOutline, GenotypeStore, SequenceOutline, SequenceStore, Splits
 from genotune.trainables import FAMILIES, build_trainable, load_model, settings_of, unreadable
 from genotune.trainables.model import SequenceModel, check_format
-from genotune.trainables.trainable import FitPlan, multiple_problems
+from genotune.trainables.trainable import FitError, FitPlan, multiple_problems
 from genotype_builders import build_genotypes
 
 TRACKS, GENOTYPES = SequenceStore.columns, GenotypeStore.columns
@@ -26,6 +26,13 @@ SMALL = {
         "batch_size": 16,
         "jitter_bp": 32,
         "dropout": 0.2,
+    },
+    ("torch_module", TRACKS): {
+        "module": "nets/small.py:Small",
+        "arguments": {"channels": 6},
+        "windows": {"length_bp": 256, "stride_bp": 128},
+        "batch_size": 16,
+        "jitter_bp": 32,
     },
     ("ridge", TRACKS): {"k": 3, "flank_bp": 24},
     ("boosted_trees", TRACKS): {
@@ -43,6 +50,19 @@ SMALL = {
         "subsample": 0.7,
         "colsample_bytree": 0.5,
     },
+}
+REQUIRED = {"torch_module": {"module": "nets/small.py:Small"}}
+CODE = {
+    "nets/small.py": """
+from torch import nn
+
+
+class Small(nn.Sequential):
+    def __init__(self, n_tracks, bin_bp, channels=4):
+        layers = nn.Conv1d(4, channels, 9, padding="same"), nn.ReLU(), nn.Dropout(0.2), nn.MaxPool1d(bin_bp)
+        super().__init__(*layers, nn.BatchNorm1d(channels), nn.Conv1d(channels, n_tracks, 1))
+""",
+    "nets/another.py": "of another draw of the same sweep",
 }
 N_EPOCHS = 3
 
@@ -78,7 +98,7 @@ def track_trainable(request):
 
 
 def fit(trainable, store, splits, *, seed=1, report=lambda progress: 0.5, resume=None, max_epochs=N_EPOCHS):
-    plan = FitPlan(seed=seed, max_epochs=trainable.own_epochs or max_epochs)
+    plan = FitPlan(seed=seed, max_epochs=trainable.own_epochs or max_epochs, code=CODE)
     return trainable.fit(store, splits, report=report, plan=plan, resume=resume)
 
 
@@ -104,7 +124,7 @@ def test_every_family_is_held_to_the_contract():
         assert kind.model_fields["family"].default == name
         assert kind.needs <= columns
         assert kind.title
-        build(kind, {"family": name})
+        build(kind, {"family": name, **REQUIRED.get(name, {})})
 
 
 def test_a_family_that_can_not_read_the_data_names_the_column_and_those_that_can():
@@ -161,7 +181,7 @@ def test_a_prediction_of_a_trait_is_what_its_kind_asks_for(trainable, kind, shap
 def test_a_saved_model_predicts_what_it_did(trainable, data, tmp_path):
     model = fit(trainable, *data)
     model.save(tmp_path)
-    loaded = load_model(tmp_path)
+    loaded = load_model(tmp_path, trust_code=True)
     assert type(loaded) is type(model)
     assert loaded.facts() == model.facts()
     np.testing.assert_array_equal(predict_some(loaded), predict_some(model))
@@ -181,7 +201,7 @@ def test_nothing_that_is_saved_is_a_pickle(trainable, data, tmp_path):
     fit(trainable, *data, report=report)
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert written
-    assert {path.suffix for path in written} <= {".json", ".safetensors", ".tsv", ".ubj"}
+    assert {path.suffix for path in written} <= {".json", ".safetensors", ".tsv", ".ubj", ".py"}
     for path in written:
         if path.suffix == ".json":
             json.loads(path.read_text(), parse_constant=pytest.fail)
@@ -270,7 +290,7 @@ def test_a_store_that_can_not_be_written_is_enough(trainable, pair, make_store, 
 def test_training_contigs_without_a_value_are_the_users_error(track_trainable, make_store, splits):
     store = make_store([3000, 3000, 2000])
     store.signal[:] = np.nan
-    with pytest.raises(DataError, match="value"):
+    with pytest.raises(FitError, match="value"):
         fit(track_trainable, store, splits)
 
 
@@ -350,7 +370,8 @@ def test_a_folder_without_a_model_is_named(tmp_path):
 def test_an_unknown_family_is_named_with_those_there_are(tmp_path):
     (tmp_path / "model.json").write_text('{"family": "oracle", "columns": []}')
     with pytest.raises(
-        DataError, match=r"family 'oracle' is unknown here; this version knows poisson_cnn, boosted_trees, ridge\."
+        DataError,
+        match=r"family 'oracle' is unknown here; this version knows poisson_cnn, torch_module, boosted_trees, ridge\.",
     ):
         load_model(tmp_path)
 
