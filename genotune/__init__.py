@@ -1,5 +1,8 @@
 """genotune: leak-safe, resumable, MLflow-tracked hyperparameter sweeps for models of the genome."""
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
-__version__ = version("genotune")
+try:
+    __version__ = version("genotune")
+except PackageNotFoundError:  # a folder of sources, as on a machine that only trains
+    __version__ = "not installed"

@@ -1,5 +1,6 @@
 """What the record says of a sweep beside its trials: where it came from, with what, on which bytes."""
 
+import hashlib
 import platform
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from genotune.data.remote import masked
 from genotune.errors import SweepError
 from genotune.plan import SweepPlan
 
@@ -21,9 +23,13 @@ def sweep_facts(plan: SweepPlan, sweep_id: str) -> Mapping[str, Any]:
     return {
         "sweep_id": sweep_id,
         "spec_path": str(spec.path.resolve()),
-        "spec_text": spec.text,
-        "resolved_text": yaml.safe_dump(spec.settings.resolved(), sort_keys=False),
+        "spec_text": masked(spec.text),
+        "resolved_text": masked(yaml.safe_dump(spec.settings.resolved(), sort_keys=False)),
         "spec_sha256": spec.sha256,
+        "code": {
+            name: {"text": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+            for name, text in spec.code.items()
+        },
         "versions": _versions(),
         "git_commit": _git_commit(spec.folder),
         "host": socket.gethostname(),

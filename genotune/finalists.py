@@ -2,7 +2,9 @@
 
 One validation split is small where samples are few; a family that was tried often wins on it by luck. So the finalists
 are fitted again with each fold of training and validation held out in turn, and their means decide. Whatever is learned
-from data (filters, ranks of variants) is learned from each fold's own training part.
+from data (filters, ranks of variants) is learned from each fold's own training part. A family whose trials have several
+workers is fitted here by one, with the resources of one: the same batches give the same steps, and the folds go side by
+side instead.
 
 Source: Cawley and Talbot 2010, section 4, on over-fitting the selection criterion.
 """
@@ -14,10 +16,11 @@ from typing import Any, Final, cast
 from genotune.evaluation import Candidate, finite
 from genotune.genome.splits import Fold
 from genotune.journal import Journal
+from genotune.judging import Judge
 from genotune.plan import SweepPlan
 from genotune.store import Splits
 from genotune.trainables.trainable import FitPlan
-from genotune.trial import Judge, SharedStore, device_for, score_draw
+from genotune.trial import SharedStore, device_for, score_draw
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +31,8 @@ _RETRIES: Final = 2
 def score_on_folds(plan: SweepPlan, journal: Journal, finalists: list[Candidate]) -> None:
     """Write the objective of each finalist on each fold to the journal; what it holds already is not fitted again.
 
-    Ray must have been started: each fit is a task with the resources of its family's trials. A finalist that can't be
-    fitted without a fold gets no value there, and so can't win.
+    Ray must have been started: each fit is a task with the resources of a worker of its family's trials. A finalist
+    that can't be fitted without a fold gets no value there, and so can't win.
     """
     import ray
 
@@ -76,10 +79,11 @@ def _start(plan: SweepPlan, journal: Journal, one: Candidate, *, shared: SharedS
     return remote.options(**options).remote(
         task,
         shared,
-        splits=Splits(fold.train, fold.validation),
+        splits=fold.splits,
         judge=plan.judge,
         max_epochs=forecast.max_epochs,
         resources=(resources.cpus, resources.gpus),
+        code=plan.spec.code,
     )
 
 
@@ -91,8 +95,9 @@ def _score(
     judge: Judge,
     max_epochs: int,
     resources: tuple[float, float],
+    code: Mapping[str, str],
 ) -> Mapping[str, float]:
     cpus, gpus = resources
-    plan = FitPlan(task["seed"], max_epochs, device=device_for(gpus), n_threads=max(1, int(cpus)))
+    plan = FitPlan(task["seed"], max_epochs, device=device_for(gpus), n_threads=max(1, int(cpus)), code=code)
     store = shared.get()
     return finite(score_draw(task, store, splits=splits, judge=judge, plan=plan))

@@ -1,6 +1,7 @@
 """What `genotune run` does, in order: plan, read, sweep, choose, test, register."""
 
 import contextlib
+import json
 import logging
 import os
 import secrets
@@ -23,18 +24,20 @@ from genotune.evaluation import (
 )
 from genotune.facts import check_same_files, sweep_facts
 from genotune.journal import Journal, SweepState
+from genotune.judging import Judge, validate
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
 from genotune.ray_session import nodes, ray_session
 from genotune.spec import read_spec
 from genotune.store import Store
 from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
-from genotune.trial import Judge, SharedStore, TrialSetup, score_model
+from genotune.trial import SharedStore, TrialSetup
 from genotune.workspace import find_sweep, workspace_of
 
 log = logging.getLogger(__name__)
 
 _DELIVERY_TIMEOUT_S: Final = 60.0
 _SPEC_FILE: Final = "spec.yaml"
+_CODE_FILE: Final = "code.json"
 
 
 class Face(Protocol):
@@ -98,6 +101,7 @@ def run(path: Path, *, workspace: Path | None, address: str | None, face: Face) 
     folder = root / "sweeps" / f"{spec.settings.name}-{time.strftime('%y%m%d')}-{secrets.token_hex(3)}"
     folder.mkdir(parents=True)
     (folder / _SPEC_FILE).write_text(spec.text)
+    (folder / _CODE_FILE).write_text(json.dumps(dict(spec.code), indent=2) + "\n")
     journal = Journal(folder)
     journal.append("sweep_started", **sweep_facts(plan, folder.name))
     return _drive(plan, journal, address=address, face=face)
@@ -120,7 +124,9 @@ def resume(sweep: str, *, workspace: Path | None, address: str | None, face: Fac
     facts = journal.state.facts
     if not facts:
         raise SweepError(f"{folder.name}: it was ended before it began; start it again with `genotune run`.")
-    spec = read_spec(Path(facts["spec_path"]), text=(folder / _SPEC_FILE).read_text())
+    code_file = folder / _CODE_FILE
+    code = json.loads(code_file.read_text()) if code_file.exists() else {}
+    spec = read_spec(Path(facts["spec_path"]), text=(folder / _SPEC_FILE).read_text(), code=code)
     plan = make_plan(spec)
     check_same_files(plan, facts)
     return _drive(plan, journal, address=address, face=face)
@@ -186,10 +192,10 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
         journal.append("winner", **winner._asdict())
         data: Store = store.get()
         rival = fit_baseline(data, plan.trial_splits, seed=plan.spec.settings.search.seed)
-        baseline = score_model(rival, data, members=plan.fold.validation, judge=judge)
+        baseline = validate(rival, data, splits=plan.trial_splits, judge=judge)
         journal.append("baseline", name=BASELINE, metrics=finite(baseline))
         subjects = {"winner": lambda: load_winner(winner, trials), BASELINE: lambda: rival}
-        score_once(journal, subjects, store=data, test=plan.fold.test, judge=judge)
+        score_once(journal, subjects, store=data, fold=plan.fold, judge=judge)
 
 
 def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judge, face: Face) -> None:
@@ -212,6 +218,7 @@ def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judg
         last=settings.trials.keep.last,
         timeout_s=settings.trials.timeout_minutes * 60,
         reproducible=settings.trials.reproducible,
+        code=plan.spec.code,
     )
     tune_run = TuneRun(
         folder=folder / "ray",

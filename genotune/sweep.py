@@ -24,7 +24,8 @@ from ray.tune.search import Searcher as TuneSearcher
 
 from genotune.controller import Controller
 from genotune.spec import Resources
-from genotune.trial import SharedStore, TrialSetup, run_in_tune
+from genotune.trial import SharedStore, TrialSetup
+from genotune.trial_workers import run_trial
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, 
         KeyboardInterrupt: a person (SIGINT) or the system (SIGTERM) ended it; the journal is whole and says so.
         SweepError: every trial failed.
     """
-    trainable = tune.with_parameters(partial(run_in_tune, setup=setup), shared=store)
+    trainable = tune.with_parameters(partial(run_trial, setup=setup, scratch=run.folder / "workers"), shared=store)
     with _interrupts_held() as interrupted:
         tuner = tune.Tuner(
             tune.with_resources(trainable, partial(_placement, run.families)),
@@ -92,11 +93,21 @@ def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, 
 
 
 def _placement(families: Mapping[str, FamilyPlan], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+    """All that a trial takes, at once or not at all, so that no two trials wait for each other's workers."""
     resources = families[config["family"]].resources
+    bundle = _bundle(resources)
+    if resources.workers == 1:
+        return tune.PlacementGroupFactory([bundle])
+    lead: dict[str, float] = {}
+    return tune.PlacementGroupFactory([lead, *[bundle] * resources.workers])
+
+
+def _bundle(resources: Resources) -> dict[str, float]:
+    """What a worker takes, in Ray's words."""
     bundle: dict[str, float] = {"CPU": resources.cpus, "GPU": resources.gpus}
     if resources.memory_gib is not None:
         bundle["memory"] = resources.memory_gib * 2**30
-    return tune.PlacementGroupFactory([{name: amount for name, amount in bundle.items() if amount}])
+    return {name: amount for name, amount in bundle.items() if amount}
 
 
 def _name(trial: Trial) -> str:
@@ -134,6 +145,8 @@ class _Ask(_Live, TuneSearcher):
             "max_epochs": family.max_epochs,
             "cpus": family.resources.cpus,
             "gpus": family.resources.gpus,
+            "workers": family.resources.workers,
+            "bundle": _bundle(family.resources),
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

@@ -1,6 +1,6 @@
 """One trial: a draw fitted, scored on the sweep's validation split, and reported at every epoch.
 
-`fit_trial` needs no Ray; `run_in_tune` is its wrapper for a Ray Tune actor, the only one.
+`fit_trial` needs no Ray; `run_in_tune` wraps it for a Ray Tune actor, and `trial_workers` for several workers.
 """
 
 import faulthandler
@@ -10,41 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genotune.checkpoints import Checkpoint, CheckpointFolder
-from genotune.columns import TargetKind
-from genotune.metrics import METRICS, RECORDED, Direction
-from genotune.scoring import score, score_samples
-from genotune.store import GenotypeStore, IntArray, SequenceStore, Splits, Store
+from genotune.judging import Judge, lesson_of, validate
+from genotune.store import Splits, Store
 from genotune.trainables import build_trainable
-from genotune.trainables.model import GenotypeModel, Model, SequenceModel
-from genotune.trainables.trainable import FitPlan, Progress
-
-
-class Judge(NamedTuple):
-    """How every trial of a sweep is judged.
-
-    Attributes:
-        metric: the objective.
-        kind: what is predicted.
-        bin_bp: width of the bins of a signal; None of anything else.
-    """
-
-    metric: str
-    kind: TargetKind = "signal"
-    bin_bp: int | None = None
-
-    @property
-    def direction(self) -> Direction:
-        """Whether higher or lower is better."""
-        return METRICS[self.metric].direction
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The objective first, then what is recorded beside it."""
-        return tuple(dict.fromkeys((self.metric, *RECORDED[self.kind])))
-
-    def higher_is_better(self, value: float) -> float:
-        """The objective, turned so that higher is better."""
-        return value if self.direction == "maximize" else -value
+from genotune.trainables.trainable import FitError, FitPlan, Progress
 
 
 class TrialSetup(NamedTuple):
@@ -53,6 +22,7 @@ class TrialSetup(NamedTuple):
     Attributes:
         folder: the trials' own folders lie in it.
         timeout_s: a process that reports nothing for so long ends itself.
+        code: text of the Python files that the spec names.
     """
 
     splits: Splits
@@ -62,6 +32,7 @@ class TrialSetup(NamedTuple):
     last: int
     timeout_s: float
     reproducible: bool
+    code: Mapping[str, str] = {}
 
 
 class EpochReport(NamedTuple):
@@ -82,6 +53,10 @@ class NotFiniteError(ArithmeticError):
     """A loss that is no number: the trial has diverged, and would not come back."""
 
 
+def _alone(value: Any) -> Any:
+    return value
+
+
 def fit_trial(
     task: Mapping[str, Any],
     store: Store,
@@ -89,8 +64,9 @@ def fit_trial(
     setup: TrialSetup,
     plan: FitPlan,
     send: Callable[[EpochReport], None],
+    share: Callable[[Any], Any] = _alone,
 ) -> None:
-    """Fit one draw, from its last checkpoint if it has one.
+    """Fit one draw, from its last checkpoint if it has one; of several workers rank 0 alone validates and reports.
 
     Args:
         task: trial, family, params, as the controller gave them.
@@ -98,13 +74,15 @@ def fit_trial(
         setup: of the sweep.
         plan: seed, epochs, device and threads of this trial.
         send: takes each epoch's report; raises to end the trial.
+        share: gives on every worker what rank 0 calls it with.
 
     Raises:
         NotFiniteError: the training loss is not a number.
     """
     trainable = build_trainable(task["family"], task["params"], store.columns)
     folder = CheckpointFolder(setup.folder / trial_name(task["trial"]), best=setup.best, last=setup.last)
-    last = folder.latest()
+    is_first = plan.rank == 0
+    last = folder.latest() if is_first else None
     if last is not None:
         send(_report_again(last, setup))
 
@@ -114,14 +92,20 @@ def fit_trial(
             raise NotFiniteError(
                 f"the training loss is {loss} at epoch {progress.epoch}; a lower learning rate may help."
             )
-        scores = validate(progress.model, store, setup=setup)
+        value: float = share(keep(progress) if is_first else None)
+        return value
+
+    def keep(progress: Progress) -> float:
+        scores = validate(progress.model, store, splits=setup.splits, judge=setup.judge)
         value = scores[setup.judge.metric]
         metrics = {**progress.metrics, **{f"validation.{name}": number for name, number in scores.items()}}
         checkpoint = folder.write(progress, score=setup.judge.higher_is_better(value), metrics=metrics)
         send(EpochReport(progress.epoch, value, metrics, str(checkpoint.path.relative_to(setup.folder))))
         return setup.judge.higher_is_better(value)
 
-    trainable.fit(store, setup.splits, report=report, plan=plan, resume=last.state if last else None)
+    lesson = lesson_of(store, setup.splits)
+    resume = share(last.state if last else None)
+    trainable.fit(lesson.store, lesson.splits, report=report, plan=plan, resume=resume)
 
 
 class _ReachedError(Exception):
@@ -147,43 +131,15 @@ def score_draw(
 
     def report(progress: Progress) -> None:
         if progress.epoch == task["epoch"]:
-            raise _ReachedError(score_model(progress.model, store, members=splits.validation, judge=judge))
+            raise _ReachedError(validate(progress.model, store, splits=splits, judge=judge))
 
     trainable = build_trainable(task["family"], task["params"], store.columns)
+    lesson = lesson_of(store, splits)
     try:
-        trainable.fit(store, splits, report=report, plan=plan)
+        trainable.fit(lesson.store, lesson.splits, report=report, plan=plan)
     except _ReachedError as reached:
         return reached.metrics
     raise AssertionError(f"{task['family']} ended before epoch {task['epoch']}")
-
-
-def validate(model: Model, store: Store, *, setup: TrialSetup) -> dict[str, float]:
-    """The sweep's metrics of a model on the validation split, the same bins or samples for every model."""
-    return score_model(model, store, members=setup.splits.validation, judge=setup.judge)
-
-
-def score_model(model: Model, store: Store, *, members: IntArray, judge: Judge) -> dict[str, float]:
-    """The sweep's metrics of a model on these contigs, in bins of `judge.bin_bp`, or on these samples."""
-    if isinstance(store, GenotypeStore):
-        assert isinstance(model, GenotypeModel), type(model)
-        predicted = model.predict_samples(store, members)
-        return score_samples(store.phenotype[members], predicted, metrics=judge.metrics)
-    assert isinstance(model, SequenceModel), type(model)
-    assert judge.bin_bp is not None, "a signal is scored in bins"
-    return _score_contigs(model, store, contigs=members, judge=judge, bin_bp=judge.bin_bp)
-
-
-def _score_contigs(
-    model: SequenceModel, store: SequenceStore, *, contigs: IntArray, judge: Judge, bin_bp: int
-) -> dict[str, float]:
-    return score(
-        lambda contig: model.predict_contig(store, contig),
-        store,
-        contigs,
-        model_bin_bp=model.bin_bp,
-        bin_bp=bin_bp,
-        metrics=judge.metrics,
-    )
 
 
 def trial_name(number: int) -> str:
@@ -226,30 +182,37 @@ def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialS
     """
     from ray import tune
 
-    device = device_for(config["gpus"])
-    n_threads = max(1, int(config["cpus"]))
-    plan = FitPlan(
-        seed=config["seed"],
-        max_epochs=config["max_epochs"],
-        device=device,
-        n_threads=n_threads,
-        reproducible=setup.reproducible,
-    )
+    plan = plan_of(config, setup)
 
     def send(report: EpochReport) -> None:
         faulthandler.cancel_dump_traceback_later()
-        tune.report({**report._asdict(), "device": device})
+        tune.report({**report._asdict(), "device": plan.device})
         faulthandler.dump_traceback_later(setup.timeout_s, exit=True)
 
     # A hung process can't be asked to stop: this ends it from a thread of C, and Tune starts the trial again.
     faulthandler.dump_traceback_later(setup.timeout_s, exit=True)
     try:
         fit_trial(config, shared.get(), setup=setup, plan=plan, send=send)
-    except NotFiniteError as error:
+    except (NotFiniteError, FitError) as error:
         faulthandler.cancel_dump_traceback_later()
         tune.report({"failure": str(error)})  # raised, it would be tried again, to the same end
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def plan_of(config: Mapping[str, Any], setup: TrialSetup, *, rank: int = 0, n_workers: int = 1) -> FitPlan:
+    """What a worker of a trial is given to fit with; for `config` see `run_in_tune`."""
+    return FitPlan(
+        seed=config["seed"],
+        max_epochs=config["max_epochs"],
+        device=device_for(config["gpus"]),
+        n_threads=max(1, int(config["cpus"])),
+        reproducible=setup.reproducible,
+        rank=rank,
+        n_workers=n_workers,
+        gpu_share=min(1.0, config["gpus"]) or 1.0,
+        code=setup.code,
+    )
 
 
 def device_for(gpus: float) -> str:

@@ -8,11 +8,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from builders import SPEC, clean_environment, write_genome
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+# No test looks at a clock: a machine may have other work.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -45,3 +45,20 @@ def test_a_finalist_that_can_not_be_fitted_without_a_fold_can_not_win(ray_on_two
         assert winner.trial == 1
     assert "trial 0 on fold" in caplog.text
     assert "so it can't win: the training contigs hold no window of 16384 bp" in caplog.text
+
+
+def test_a_finalist_whose_trial_had_several_workers_is_fitted_by_one_of_them(ray_on_two_cpus, edited, tmp_path):
+    """On two CPUs there is room for one worker only, and it gives what a trial of one worker does."""
+    text = "budget: {trials: 5}\nevaluation: {folds: 2}\nresources: {poisson_cnn: {%s cpus: 2}}"
+    spec = edited(("budget: {trials: 5}", text % "workers: 2,"))
+    found = {}
+    for workers in (2, 1):
+        folder = tmp_path / f"sweep-{workers}"
+        folder.mkdir()
+        with Journal(folder) as journal:
+            journal.append("proposed", trial=0, family="poisson_cnn", picks={}, params=params(256), seed=1)
+            score_on_folds(make_plan(read_spec(spec)), journal, [Candidate(0, 2, 0.1, "trial-0")])
+            found[workers] = journal.state.folds[0]
+        spec.write_text(spec.read_text().replace("workers: 2,", ""))
+    assert found[2] == found[1]
+    assert all("pearson" in metrics for metrics in found[2].values())

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "genotune"
 LAYERS = [
     {"store", "genome", "columns", "metrics", "scoring", "settings", "errors"},
     {"data", "trainables", "tuning"},
-    {"trial", "checkpoints", "journal", "tracking", "spec"},
+    {"trial", "trial_workers", "worker_group", "judging", "checkpoints", "journal", "tracking", "spec"},
     {"controller", "plan", "ray_session", "workspace"},
     {"sweep", "evaluation", "facts", "finalists"},
     {"run"},
@@ -22,9 +22,9 @@ LAYERS = [
 ]
 SIBLINGS_APART = [{"data", "trainables", "tuning"}, {"sweep", "evaluation"}]
 WHO_MAY = {
-    "ray": {"sweep", "trial", "data", "ray_session", "run", "finalists"},
+    "ray": {"sweep", "trial", "trial_workers", "worker_group", "data", "ray_session", "run", "finalists"},
     "mlflow": {"tracking"},
-    "torch": {"trainables", "trial"},
+    "torch": {"trainables", "trial", "trial_workers"},
     "xgboost": {"trainables"},
     "bed_reader": {"data"},
     "optuna": {"tuning"},
@@ -91,7 +91,8 @@ def loaded_after(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["genotune.cli", "genotune.spec", "genotune.run", "genotune.terminal", "genotune.trial"]
+    "module",
+    ["genotune.cli", "genotune.spec", "genotune.run", "genotune.terminal", "genotune.trial", "genotune.trial_workers"],
 )
 def test_importing_the_face_and_the_settings_loads_no_heavy_library(module):
     assert not loaded_after(f"import {module}") & set(HEAVY)

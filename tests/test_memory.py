@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from genotune.judging import Judge
 from genotune.ray_session import ray_session
 from genotune.store import SequenceStore, Splits
 from genotune.trainables.trainable import FitPlan
-from genotune.trial import Judge, SharedStore, TrialSetup, fit_trial
+from genotune.trial import SharedStore, TrialSetup, fit_trial
 
 RESOLUTION_BP = 4
 VALIDATION_BP = 40_000

@@ -11,12 +11,12 @@ from data.plink_builders import default_bim, write_fileset
 
 from builders import clean_environment, rows
 from genotune.journal import read_state
+from genotune.judging import score_model
 from genotune.plan import make_plan
 from genotune.spec import read_spec
 from genotune.store import Splits
 from genotune.trainables import build_trainable
 from genotune.trainables.trainable import FitPlan
-from genotune.trial import score_model
 from sweeps import assert_record_is_complete, runs, sweep_folder
 
 SPEC = """\

@@ -1,11 +1,13 @@
 """The search spaces that come with genotune: all can run, and the smallest does."""
 
+import textwrap
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from genotune.journal import read_state
+from genotune.spec import read_spec
 from sweeps import assert_record_is_complete, sweep_folder
 
 SEARCH_SPACES = Path(__file__).parents[1] / "search_spaces"
@@ -35,6 +37,8 @@ def test_the_smoke_sweep_runs_to_a_registered_winner(genotune, tmp_path):
     [
         ("boosted_trees.yaml", {"boosted_trees", "ridge"}, 0.4),
         ("compare.yaml", {"poisson_cnn", "boosted_trees", "ridge"}, 0.6),
+        ("torch_module.yaml", {"torch_module"}, 0.6),
+        ("peaks.yaml", {"poisson_cnn", "boosted_trees", "ridge"}, 0.2),
     ],
 )
 def test_families_compete_in_one_sweep_with_a_complete_record(genotune, tmp_path, spec, families, least):
@@ -55,7 +59,18 @@ def test_families_compete_in_one_sweep_with_a_complete_record(genotune, tmp_path
     assert set(state.scores) == {"winner", "ridge"}
 
 
+def test_the_example_of_a_wrapped_network_is_one_that_its_file_can_take(tmp_path):
+    """As far as reading tells: what it wraps need not be installed."""
+    wrapper = (SEARCH_SPACES / "demo" / "grelu_network.py").read_text()
+    models = wrapper[wrapper.index("    models:") : wrapper.index("`architecture: ConvModel`")]
+    whole = (SEARCH_SPACES / "torch_module.yaml").read_text()
+    text = whole[: whole.index("models:")] + textwrap.dedent(models) + whole[whole.index("search:") :]
+    spec = read_spec(SEARCH_SPACES / "torch_module.yaml", text=text)
+    assert list(spec.code) == ["demo/grelu_network.py"]
+    assert "arguments.settings.channels" in spec.space["torch_module"].domains
+
+
 def test_the_demo_data_stay_small_and_name_their_sources():
     demo = SEARCH_SPACES / "demo"
     assert sum(path.stat().st_size for path in demo.rglob("*") if path.is_file()) < 20_000_000
-    assert all((folder / "SOURCES.txt").is_file() for folder in demo.iterdir())
+    assert all((folder / "SOURCES.txt").is_file() for folder in demo.iterdir() if folder.is_dir())

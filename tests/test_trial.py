@@ -6,10 +6,11 @@ import math
 import numpy as np
 import pytest
 
+from genotune.judging import Judge, score_model
 from genotune.store import SequenceStore, Splits
 from genotune.trainables import build_trainable, load_model
 from genotune.trainables.trainable import FitPlan, Progress
-from genotune.trial import Judge, NotFiniteError, TrialSetup, device_for, fit_trial, score_draw, score_model, trial_name
+from genotune.trial import NotFiniteError, TrialSetup, device_for, fit_trial, score_draw, trial_name
 
 PARAMS = {
     "windows": {"length_bp": 128, "stride_bp": 128, "select": "tiles"},
@@ -119,6 +120,40 @@ def test_a_loss_that_is_no_number_fails_the_trial_and_says_what_may_help(store, 
     monkeypatch.setattr(PoissonCNN, "fit", diverge)  # a divergence at will can't be had otherwise
     with pytest.raises(NotFiniteError, match="the training loss is nan at epoch 1; a lower learning rate may help"):
         reports_of(TASK, store, setup=setup)
+
+
+def test_the_first_of_several_workers_shares_where_it_goes_on_from_and_each_value(store, setup):
+    shared = []
+
+    def share(value):
+        shared.append(value)
+        return value
+
+    reports = []
+    fit_trial(TASK, store, setup=setup, plan=PLAN._replace(max_epochs=2), send=reports.append, share=share)
+    assert shared == [None, reports[0].value, reports[1].value]
+    shared.clear()
+    fit_trial(TASK, store, setup=setup, plan=PLAN._replace(max_epochs=2), send=reports.append, share=share)
+    assert shared == [setup.folder / trial_name(3) / "epoch-0002" / "state"]
+
+
+def test_the_other_workers_report_nothing_and_take_what_the_first_shares(store, setup, monkeypatch):
+    from genotune.trainables.poisson_cnn import PoissonCNN
+
+    taken = []
+
+    def fit(self, store, splits, *, report, plan, resume=None):
+        taken.extend([resume, report(Progress(1, None, {"train_loss": 0.5}, None))])
+        report(Progress(2, None, {"train_loss": math.inf}, None))
+
+    reports_of(TASK, store, setup=setup, die_after=1)
+    monkeypatch.setattr(PoissonCNN, "fit", fit)  # its workers would meet in torch.distributed
+    shares = iter(["the state of epoch 7", 0.25])
+    plan = PLAN._replace(rank=1, n_workers=2)
+    with pytest.raises(NotFiniteError, match="the training loss is inf at epoch 2"):
+        fit_trial(TASK, store, setup=setup, plan=plan, send=pytest.fail, share=lambda own: own or next(shares))
+    assert taken == ["the state of epoch 7", 0.25]
+    assert [path.name for path in (setup.folder / trial_name(3)).iterdir()] == ["epoch-0001"]
 
 
 def test_a_metric_to_be_minimised_is_turned_for_the_family_and_the_checkpoints(store, setup):

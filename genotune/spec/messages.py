@@ -174,7 +174,7 @@ def _is_tagged(member: Any, tag: object) -> bool:
     return any(
         get_origin(field.annotation) is Literal and tag in get_args(field.annotation)
         for name, field in member.model_fields.items()
-        if name in ("kind", "family", "by")
+        if name in ("kind", "family", "by", "select")
     )
 
 

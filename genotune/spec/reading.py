@@ -12,6 +12,7 @@ from genotune.data import SOURCES
 from genotune.errors import Problem, SpecError
 from genotune.metrics import metric_problem
 from genotune.settings import build
+from genotune.spec.code_files import CodeFiles, code_problems, read_code
 from genotune.spec.messages import did_you_mean, problem_of, problems_of
 from genotune.spec.schema import SpecFile
 from genotune.spec.yaml_source import YamlPath, YamlSource, YamlSyntaxError, parse_yaml
@@ -30,12 +31,14 @@ class Spec(NamedTuple):
         text: as it was written.
         settings: everything but the spaces.
         space: the space of each family.
+        code: text of the Python files that it names, by the path that names them.
     """
 
     path: Path
     text: str
     settings: SpecFile
     space: Space
+    code: Mapping[str, str] = {}
 
     @property
     def folder(self) -> Path:
@@ -64,12 +67,13 @@ class Spec(NamedTuple):
         return self.trainable_kind(family).own_epochs or self.settings.scheduler.max_epochs
 
 
-def read_spec(path: Path, *, text: str | None = None) -> Spec:
+def read_spec(path: Path, *, text: str | None = None, code: Mapping[str, str] | None = None) -> Spec:
     """The sweep that a file describes.
 
     Args:
         path: the file.
         text: its content, where that is kept elsewhere (a sweep that goes on).
+        code: text of the Python files that it names, where that is kept elsewhere.
 
     Raises:
         SpecError: every fault of the file, each as 'file:line: key: what is wrong'.
@@ -90,7 +94,29 @@ def read_spec(path: Path, *, text: str | None = None) -> Spec:
     if problems:
         raise _spec_error(path, source, problems)
     assert settings is not None
-    return Spec(path, text, settings, space)
+    return _with_code(Spec(path, text, settings, space), code)
+
+
+def _with_code(spec: Spec, code: Mapping[str, str] | None) -> Spec:
+    """The spec with the text of the Python files that it names.
+
+    Raises:
+        SpecError: a file can't be read, or hasn't what the spec says.
+    """
+    at_ends = [
+        (index, template, picks, trainable)
+        for index, (family, template) in enumerate(spec.space.items())
+        for picks, trainable in spec.trainables_at_ends(family)
+    ]
+    files = CodeFiles(code, {}) if code is not None else read_code([one for *_, one in at_ends], spec.folder)
+    problems = [
+        Problem(("models", index, "params", *template.source_path(picks, problem.path)), problem.message)
+        for index, template, picks, trainable in at_ends
+        for problem in code_problems(trainable, files)
+    ]
+    if problems:
+        raise spec_error(spec, problems)
+    return spec._replace(code=files.texts)
 
 
 def fit_problems(spec: Spec, outline: Outline) -> list[Problem]:
@@ -99,7 +125,10 @@ def fit_problems(spec: Spec, outline: Outline) -> list[Problem]:
         Problem(("models", index, "params", *template.source_path(picks, problem.path)), problem.message)
         for index, (family, template) in enumerate(spec.space.items())
         for picks, trainable in spec.trainables_at_ends(family)
-        for problem in trainable.problems(outline)
+        for problem in (
+            *trainable.problems(outline),
+            *trainable.problems_of_sharing(spec.settings.resources_of(family).workers),
+        )
     ]
 
 
@@ -209,7 +238,11 @@ def objective_problems(settings: SpecFile, target: TargetKind | None) -> Iterato
 
 
 def _wrong_split(settings: SpecFile) -> str:
-    wanted = "contig" if settings.data.splits_of == "contigs" else "column, family or random"
+    wanted = (
+        "contig, contig_group, track or homology"
+        if settings.data.splits_of == "contigs"
+        else "column, family or random"
+    )
     return (
         f"found {settings.split.by}; the source {settings.data.kind} is split by {settings.data.splits_of}: "
         f"write by: {wanted}."
@@ -223,6 +256,22 @@ def _resources_of_no_model(resources: object, space: Space) -> Iterator[Problem]
             yield Problem(("resources", family), message)
 
 
+def _problems_of_workers(settings: SpecFile, space: Space) -> Iterator[Problem]:
+    """Several workers for a family that is fitted by one, or several to a GPU."""
+    for family, resources in settings.resources.items():
+        kind = settings_of(family, settings.data.yields) if family in space else None
+        if kind is None or resources.workers == 1:
+            continue
+        if not kind.several_workers:
+            message = f"found {resources.workers}; a {kind.title} is fitted by one process. Write workers: 1."
+            yield Problem(("resources", family, "workers"), message)
+        elif resources.gpus % 1:
+            message = (
+                f"found {resources.gpus:g}; workers of one trial can't share a GPU. Give each a whole one, or none."
+            )
+            yield Problem(("resources", family, "gpus"), message)
+
+
 def _crossed(settings: SpecFile, space: Space) -> Iterator[Problem]:
     """Faults that lie between two parts of the file."""
     fault = settings.data.bin_fault(settings.objective.bin_bp)
@@ -231,6 +280,7 @@ def _crossed(settings: SpecFile, space: Space) -> Iterator[Problem]:
     yield from objective_problems(settings, settings.data.known_target)
     if settings.split.of != settings.data.splits_of:
         yield Problem(("split", "by"), _wrong_split(settings))
+    yield from _problems_of_workers(settings, space)
     for family, fault_of_search in settings.search.problems(space):
         index = list(space).index(family)
         yield Problem(("models", index, "params", *fault_of_search.path), fault_of_search.message)

@@ -66,8 +66,16 @@ class Budget(Settings):
 
 
 class Resources(Settings):
-    """What one trial of a family takes."""
+    """What one trial of a family takes.
 
+    Attributes:
+        workers: processes that fit a trial's model together, each with a share of every batch; on one machine or more.
+        cpus: of each worker.
+        gpus: of each worker; whole ones where there are several workers.
+        memory_gib: of each worker; null: nothing is reserved.
+    """
+
+    workers: Annotated[int, Field(ge=1)] = 1
     cpus: Amount = 1
     gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
     memory_gib: Amount | None = None
@@ -81,10 +89,12 @@ class Evaluation(Settings):
             in turn. The best mean wins, or a simpler family at most one standard error behind it; null: the best on
             validation wins.
         finalists: draws of each family that are compared so.
+        strata: names of sets of peaks (data.peaks); metrics are recorded of the bins inside and outside of each too.
     """
 
     folds: Annotated[int, Field(ge=2, le=20)] | None = None
     finalists: Annotated[int, Field(ge=1)] = 2
+    strata: tuple[str, ...] = ()
     refit: Literal[False] = False
     seeds: Literal[1] = 1
 

@@ -121,6 +121,8 @@ def _save(target: Path, folder: Path, *, model: Model, logged: "LoggedModel", fa
         artifacts={"model": str(folder)},
         signature=described.signature,
         input_example=described.example,
+        # MLflow lets a person set no more at loading than what stands here; this says no until they say otherwise.
+        model_config={"trust_code": False} if model.facts().get("code") else None,
         pip_requirements=[
             f"{name}=={metadata.version(name).partition('+')[0]}" for name in sorted({*_REQUIREMENTS, *model.libraries})
         ],

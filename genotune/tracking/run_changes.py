@@ -3,8 +3,10 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from genotune.journal import Event, SweepState, TrialState
@@ -145,6 +147,7 @@ class Translator:
             "resolved.yaml": facts["resolved_text"],
             "versions.json": json.dumps(facts["versions"], indent=2),
             "files.json": json.dumps(facts["files"], indent=2),
+            **_code_artifacts(facts.get("code", {})),
         }
         change.dataset = _dataset(facts)
         self._become(SWEEP, "RUNNING", event, changes)
@@ -299,6 +302,17 @@ def _fact_tags(facts: Mapping[str, Any]) -> dict[str, str]:
         "mlflow.source.git.commit": (facts["git_commit"] or "").partition("+")[0] or None,
     }
     return {name: names.value_text(value) for name, value in tags.items() if value is not None}
+
+
+def _code_artifacts(code: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """The text of each Python file by its name; of those that share one, each with the start of its hash."""
+    n_called = Counter(Path(name).name for name in code)
+    texts = {}
+    for name, of in code.items():
+        path = Path(name)
+        own = path.name if n_called[path.name] == 1 else f"{path.stem}-{of['sha256'][:8]}{path.suffix}"
+        texts[f"code/{own}"] = of["text"]
+    return texts
 
 
 def _dataset(facts: Mapping[str, Any]) -> DatasetFacts:

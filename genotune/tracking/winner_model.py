@@ -22,8 +22,9 @@ class WinnerModel(PythonModel):
     """A sweep's winner. Predictions are in the units of the tracks or of the trait; of classes, probabilities."""
 
     def load_context(self, context: Any) -> None:
-        """Load the model that lies beside this file."""
-        self._model = load_model(Path(context.artifacts["model"]))
+        """Load the model that lies beside this file; with `trust_code` in MLflow's model_config, its code too."""
+        trust_code = bool((context.model_config or {}).get("trust_code", False))
+        self._model = load_model(Path(context.artifacts["model"]), trust_code=trust_code)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> FloatArray:
         """Signal along the inner part of each sequence, or the trait of each sample.

@@ -101,7 +101,8 @@ def test_a_source_is_split_by_what_it_is_made_of(faults):
     ]
     by_family = changed((CONTIG_SPLIT, "{by: family, validation: 0.2, test: 0.2}"))
     assert faults(by_family) == [
-        "tiny.yaml:9: split.by: found family; the source bigwig is split by contigs: write by: contig."
+        "tiny.yaml:9: split.by: found family; the source bigwig is split by contigs: write by: contig, contig_group, "
+        "track or homology."
     ]
 
 
@@ -213,6 +214,18 @@ def test_faults_in_several_places_are_told_at_once_in_the_order_of_the_file(faul
         "24: resources.poisson_cnn.cpu: resources.poisson_cnn has no such setting. Did you mean 'cpus'?",
         "24: resources.rigde: no model of this family in `models`. Allowed: poisson_cnn.",
     ]
+
+
+def test_several_workers_are_for_families_that_can_and_have_whole_gpus(faults, read):
+    ridge = ("search:", "  - family: ridge\nsearch:")
+    resources = "resources: {poisson_cnn: {workers: 2, gpus: 0.5}, ridge: {workers: 2}}\n"
+    assert faults(changed(ridge) + resources) == [
+        "tiny.yaml:25: resources.poisson_cnn.gpus: found 0.5; workers of one trial can't share a GPU. "
+        "Give each a whole one, or none.",
+        "tiny.yaml:25: resources.ridge.workers: found 2; a k-mer ridge is fitted by one process. Write workers: 1.",
+    ]
+    resources = "resources: {poisson_cnn: {workers: 2, gpus: 1}, ridge: {workers: 1, gpus: 0.5}}\n"
+    assert read(changed(ridge) + resources).settings.resources_of("poisson_cnn").workers == 2
 
 
 def test_a_family_may_stand_once(faults):
