@@ -15,10 +15,11 @@ from pathlib import Path
 
 from genotune.evaluation import fit_baseline
 from genotune.journal import read_state
+from genotune.judging import score_model
 from genotune.plan import make_plan
 from genotune.spec import read_spec
 from genotune.trainables.trainable import FitPlan
-from genotune.trial import TrialSetup, fit_trial, score_model
+from genotune.trial import TrialSetup, fit_trial
 
 
 def main() -> None:

@@ -32,12 +32,13 @@ from genotune.data.source import SourcePlan
 from genotune.evaluation import choose_finalists, choose_winner, fold_mean
 from genotune.genome.splits import Fold
 from genotune.journal import Journal, TrialState
+from genotune.judging import Judge, score_model
 from genotune.plan import SweepPlan, make_plan
 from genotune.spec import read_spec
 from genotune.store import GenotypeStore, IntArray, Splits, Store
 from genotune.trainables import build_trainable
 from genotune.trainables.trainable import FitPlan
-from genotune.trial import Judge, TrialSetup, fit_trial, score_draw, score_model
+from genotune.trial import TrialSetup, fit_trial, score_draw
 
 SPEC = Path(__file__).parents[1] / "search_spaces" / "boosted_trees.yaml"
 DEFAULT_XGBOOST = {"max_depth": 3, "learning_rate": 0.3, "rounds_per_epoch": 200}
