@@ -7,6 +7,7 @@ is the CPU time of this process.
 """
 
 import argparse
+import os
 import platform
 import statistics
 import tempfile
@@ -51,9 +52,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9, help="of which the medians are; at least five")
     parser.add_argument("--megabases", type=int, default=150, help="of the made-up track")
     arguments = parser.parse_args()
-    names = ("isal", "numpy", "pyBigWig", "pybigtools")
-    print(f"{platform.machine()}; Python {platform.python_version()}, zlib {zlib.ZLIB_RUNTIME_VERSION}, ", end="")
-    print(", ".join(f"{name} {version(name)}" for name in names))
+    libraries = [f"{name} {version(name)}" for name in ("isal", "numpy", "pyBigWig", "pybigtools")]
+    print(f"{os.cpu_count()} CPUs, {platform.machine()}; Python {platform.python_version()}, ", end="")
+    print(", ".join([f"zlib {zlib.ZLIB_RUNTIME_VERSION}", *libraries]))
     print(f"{RESOLUTION_BP}-bp bins, mean, gaps count as zero; medians of {arguments.rounds} rounds (least to most)")
     report("yeast cut sites, all contigs", YEAST, n_rounds=arguments.rounds)
     with tempfile.TemporaryDirectory() as folder:

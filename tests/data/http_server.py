@@ -16,17 +16,18 @@ class FileServer:
     Attributes:
         url: of the folder, without a slash at its end.
         n_sent: how often each file's content was asked for.
+        n_looked_up: how often each file's size was.
         statuses: of files that are refused; None: the server hangs up.
         n_cut: how many of the next answers break off half way, by file.
         shrunk: files of which less comes than was announced before.
-        held: files whose answer stops half way until `release` is set.
+        held: files whose answer waits half way until `release` is set.
         login: 'user:password' that is asked for.
         is_dated: whether it tells when a file was changed.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.n_sent = Counter()
+        self.n_sent, self.n_looked_up = Counter(), Counter()
         self.statuses = {}
         self.n_cut = Counter()
         self.shrunk, self.held = set(), set()
@@ -57,7 +58,9 @@ class _Handler(BaseHTTPRequestHandler):
     files: FileServer
 
     def do_HEAD(self):
-        self._begin()
+        path = self._begin()
+        if path is not None:
+            self.files.n_looked_up[path.name] += 1
 
     def do_GET(self):
         path = self._begin()
@@ -73,6 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(content[: len(content) // 2])
                 self.wfile.flush()
                 files.release.wait(60)
+                self.wfile.write(content[len(content) // 2 :])
             else:
                 self.wfile.write(content[: self._size(path)])
 

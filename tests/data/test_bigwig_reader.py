@@ -221,6 +221,15 @@ def test_a_section_that_cannot_be_is_named(path, at, by, message):
     refuse(path, rf"^a\.bw: a:0-400 can't be read \({message}\): the file is damaged\. Copy it again\.$")
 
 
+def test_a_section_without_room_for_its_header_is_named(path):
+    write_sections(path, {"a": 400}, ONE, is_packed=False)
+    content = bytearray(path.read_bytes())
+    leaf = content.index(struct.pack("<I", 0x2468ACE0)) + 48 + 4
+    struct.pack_into("<Q", content, leaf + 24, 10)
+    path.write_bytes(content)
+    refuse(path, r"^a\.bw: a:0-400 can't be read \(a section has 10 bytes, its header alone takes 24\): the file is")
+
+
 def test_a_section_past_the_greatest_position_is_named(path):
     sections = [Section("a", FIXED_STEP, [(1.0,), (2.0,)], start=0, step=10, span=10)]
     damaged(path, sections, at=4, by=struct.pack("<III", 2**32 - 15, 30, 10))

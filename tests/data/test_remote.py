@@ -67,7 +67,13 @@ def test_a_remote_file_is_copied_whole_and_once(server, cache):
 
 
 def test_eight_processes_that_want_a_file_at_once_copy_it_once(server, cache):
+    server.held.add("a.bin")
     processes = [start_copying(f"{server.url}/a.bin") for _ in range(8)]
+    # Each looks the file up, and the one that copies it once more.
+    while server.n_looked_up["a.bin"] < 9:
+        assert not any(process.poll() for process in processes)
+        time.sleep(0.01)
+    server.release.set()
     paths = {process.communicate()[0].strip() for process in processes}
     assert [process.returncode for process in processes] == [0] * 8
     assert len(paths) == 1
