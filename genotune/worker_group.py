@@ -25,6 +25,7 @@ _SETTINGS: Final = {
     "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # of workers that wait for a dead one, and are to end anyway
 }
 _NOT_WANTED: Final = (DatasetsCallback, PlacementGroupCleanerCallback, WorkingDirectorySetupCallback)
+"""A process for data sets, which trials don't have; one that removes Ray Train's own group; a folder of its own."""
 
 
 class TrialsTorchTrainer(TorchTrainer):
