@@ -44,7 +44,7 @@ def test_a_finalist_that_can_not_be_fitted_without_a_fold_can_not_win(ray_on_two
         winner = choose_winner(journal.state, folder / "trials", plan.judge)
         assert winner.trial == 1
     assert "trial 0 on fold" in caplog.text
-    assert "so it can't win: the training contigs hold no window of 16384 bp" in caplog.text
+    assert "so it can't win: found windows of 16384 bp; the longest training contig" in caplog.text
 
 
 def test_a_finalist_whose_trial_had_several_workers_is_fitted_by_one_of_them(ray_on_two_cpus, edited, tmp_path):
