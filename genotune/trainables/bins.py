@@ -3,7 +3,7 @@
 from typing import Final
 
 from genotune.errors import Problem
-from genotune.store import SequenceOutline
+from genotune.store import FloatArray, SequenceOutline
 from genotune.trainables.trainable import multiple_problems
 
 _SMALLEST_BIN_BP: Final = 32
@@ -38,3 +38,19 @@ def bin_problems(outline: SequenceOutline, *, bin_bp: int | None, k: int, gap_bp
         message = f"found {gap_bp}; a {k}-mer with it is longer than a bin ({width_bp} bp). Use at most {width_bp - k}."
         found.append(Problem(("gap_bp",), message))
     return found
+
+
+def bin_means(signal: FloatArray, factor: int) -> FloatArray:
+    """Mean of each `factor` bins in a row; NaN if one of them is.
+
+    Args:
+        signal: (..., bin), a whole multiple of `factor`.
+        factor: bins that become one.
+
+    Returns:
+        (..., bin / factor).
+    """
+    if factor == 1:
+        return signal
+    means: FloatArray = signal.reshape(*signal.shape[:-1], -1, factor).mean(axis=-1)
+    return means

@@ -28,7 +28,7 @@ class Model(ABC):
     columns: ClassVar[frozenset[str]]
     """Of the stores that it was made from."""
 
-    libraries: ClassVar[tuple[str, ...]] = ("safetensors",)
+    libraries: tuple[str, ...] = ("safetensors",)
     """Distributions that it is loaded and predicts with, beside numpy."""
 
     @abstractmethod

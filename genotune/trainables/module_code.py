@@ -2,8 +2,10 @@
 
 import ast
 import difflib
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
 from typing import Any, Final, NamedTuple
 
 from genotune.errors import Problem
@@ -55,6 +57,14 @@ def parse(text: str, file: str) -> ast.Module:
         except ValueError as error:  # a zero byte
             raise SyntaxError(str(error)) from None
     return tree
+
+
+def distributions_of(code: Mapping[str, str]) -> set[str]:
+    """Names of the installed distributions that files import from; what Python itself brings is none of them."""
+    brought = {one.root for file, text in code.items() for one in imports(text, file) if not one.is_relative}
+    brought -= sys.stdlib_module_names
+    known = metadata.packages_distributions() if brought else {}
+    return {name for package in brought for name in known.get(package, ())}
 
 
 def imports(text: str, file: str) -> list[Imported]:

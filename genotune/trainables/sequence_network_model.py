@@ -12,13 +12,14 @@ from torch.nn import functional
 
 from genotune.columns import TargetKind
 from genotune.errors import DataError
+from genotune.genome.sequence import reverse_complement
 from genotune.genome.track_transforms import FittedStep
 from genotune.settings import build
 from genotune.store import CodeArray, FloatArray, IntArray
-from genotune.trainables.batches import reverse_complement
 from genotune.trainables.loss_functions import Start, values_of
 from genotune.trainables.losses import Link
 from genotune.trainables.model import MODEL_FILE, SequenceModel, check_format, write_record
+from genotune.trainables.module_code import distributions_of
 from genotune.trainables.sequence_network import SequenceNetwork
 from genotune.trainables.targets import Targets
 from genotune.trainables.trainable import FitError, FitPlan
@@ -97,8 +98,6 @@ class SequenceNetworkModel(SequenceModel):
         device: where the network lies.
     """
 
-    libraries = ("safetensors", "torch")
-
     def __init__(
         self,
         network: LinkedNetwork,
@@ -114,6 +113,7 @@ class SequenceNetworkModel(SequenceModel):
         self.input_bp = settings.windows.length_bp
         self.crop_bp = settings.predicted_crop_bp
         self._code = dict(code or {})
+        self.libraries = tuple(sorted({"safetensors", "torch", *distributions_of(self._code)}))
         self._device = device
 
     def predict(self, codes: CodeArray) -> FloatArray:

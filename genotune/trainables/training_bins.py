@@ -7,8 +7,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from genotune.store import N_CODE, CodeArray, FloatArray, IntArray, SequenceStore
-from genotune.trainables.batches import bin_means
-from genotune.trainables.bins import bins_apart
+from genotune.trainables.bins import bin_means, bins_apart
 from genotune.trainables.trainable import FitError
 
 _PART_VALUES: Final = 1 << 21

@@ -1,9 +1,10 @@
 """Widths and numbers of bins, by hand."""
 
+import numpy as np
 import pytest
 
 from genotune.store import SequenceOutline
-from genotune.trainables.bins import bin_problems, bins_apart, n_bins_taken, resolved_bin_bp
+from genotune.trainables.bins import bin_means, bin_problems, bins_apart, n_bins_taken, resolved_bin_bp
 
 OUTLINE = SequenceOutline(4, ("cuts",), (9000,))
 
@@ -42,3 +43,9 @@ def test_a_gap_that_does_not_fit_is_said():
     [problem] = bin_problems(OUTLINE, bin_bp=32, k=1, gap_bp=3)
     assert problem.path == ("gap_bp",)
     assert problem.message == "found 3; a single base (k: 1) has no middle. Use 0, or a larger k."
+
+
+def test_a_bin_mean_with_a_nan_in_it_is_nan():
+    signal = np.array([[1, 3, np.nan, 4, 5, 7]], dtype=np.float32)
+    np.testing.assert_array_equal(bin_means(signal, 2), [[2, np.nan, 6]])
+    np.testing.assert_array_equal(bin_means(signal, 1), signal)

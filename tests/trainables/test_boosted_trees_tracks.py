@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from genotune.genome.sequence import reverse_complement
 from genotune.genome.track_transforms import Arcsinh, Clip, Scale
 from genotune.scoring import score
 from genotune.store import SequenceOutline
 from genotune.trainables import track_trees
-from genotune.trainables.batches import reverse_complement
 from genotune.trainables.boosted_trees_tracks import TrackTrees
 from genotune.trainables.trainable import FitError, FitPlan
 

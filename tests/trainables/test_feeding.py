@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from genotune.trainables.batches import reverse_complement
+from genotune.genome.sequence import reverse_complement
 from genotune.trainables.feeding import Batch, HostFeed, ResidentFeed, ahead, feed_for, turn
 from genotune.trainables.window_selection import EpochDraw
 

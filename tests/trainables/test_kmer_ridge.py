@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from genotune.genome.sequence import reverse_complement
 from genotune.genome.track_transforms import Arcsinh
 from genotune.scoring import score
 from genotune.store import SequenceOutline
-from genotune.trainables.batches import reverse_complement
 from genotune.trainables.kmer_ridge import KmerRidge
 from genotune.trainables.kmer_ridge_model import LinearOutputs
 from genotune.trainables.kmers import canonical_kmers, count_kmers, nested_spans

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from genotune.trainables.module_code import Imported, class_problems, imports
+from genotune.trainables.module_code import Imported, class_problems, distributions_of, imports
 
 NET = """\
 from torch import nn
@@ -140,3 +140,9 @@ def test_imports_are_found_wherever_they_stand():
         Imported(6, "grelu", False),
     ]
     assert imports("import (", "net.py") == []
+
+
+def test_the_distributions_of_what_files_import_are_named_and_python_brings_its_own():
+    code = {"a.py": "import math, numpy.linalg\nimport yaml\n", "b.py": "from torch import nn\nfrom . import beside\n"}
+    assert distributions_of(code) == {"numpy", "PyYAML", "torch"}
+    assert distributions_of({}) == set()

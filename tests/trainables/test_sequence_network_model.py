@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from genotune.errors import DataError
+from genotune.genome.sequence import reverse_complement
 from genotune.genome.track_transforms import FittedStep
 from genotune.trainables import load_model, sequence_network_model
-from genotune.trainables.batches import reverse_complement
 from genotune.trainables.loss_functions import Start
 from genotune.trainables.poisson_cnn import PoissonCNN
 from genotune.trainables.sequence_network_model import LinkedNetwork, Outputs, SequenceNetworkModel, check_shape

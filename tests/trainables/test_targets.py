@@ -1,10 +1,13 @@
 """What networks learn to give: totals as they see them, and the way back."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
 from genotune.genome.track_transforms import Arcsinh, Clip, FittedStep, Log1p, Scale
+from genotune.store import SequenceStore
 from genotune.trainables.targets import Targets, track_statistics
 from genotune.trainables.trainable import FitError
 
@@ -108,3 +111,23 @@ def test_labels_are_shares_and_stay_so():
     targets = Targets("binary", 32, ())
     np.testing.assert_array_equal(targets.of_signal(shares, resolution_bp=16), [[[0.5, 0.25]]])
     np.testing.assert_array_equal(targets.to_signal(shares), shares)
+
+
+def test_statistics_of_a_whole_store_cost_no_memory_of_its_size():
+    n_bins = 4_000_000
+    store = SequenceStore(
+        sequence=np.zeros(n_bins * 4, dtype=np.uint8),
+        signal=np.ones((1, n_bins), dtype=np.float32),
+        offsets=np.array([0, n_bins]),
+        lengths=np.array([n_bins * 4]),
+        contigs=("chr1",),
+        tracks=("cuts",),
+        resolution_bp=4,
+    )
+    tracemalloc.start()
+    try:
+        track_statistics(store, np.array([0]), bin_bp=8, transform=(Log1p(),))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < store.nbytes / 4
