@@ -1,13 +1,15 @@
 """Sweeps as processes of their own, and what they leave behind."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from builders import clean_environment, rows
-from genotune.journal import read_state
+from genotune.journal import read_events, read_state
 
 
 def sweep_folder(tmp_path):
@@ -113,3 +115,49 @@ def session_members(session):
         if int(fields[3]) == session and fields[0] != "Z":
             members.append(int(path.parent.name))
     return members
+
+
+def session_processes(session, name):
+    """Pids of the processes of a session whose command line has the name, in order."""
+    found = []
+    for pid in session_members(session):
+        try:
+            if name in Path(f"/proc/{pid}/cmdline").read_text():
+                found.append(pid)
+        except OSError:
+            continue
+    return sorted(found)
+
+
+def events(folder, kind):
+    return [event for event in read_events(folder / "journal.jsonl") if event.kind == kind]
+
+
+def assert_a_killed_process_changes_nothing(genotune, spec, tmp_path, name, *, n_processes=1):
+    """With a process of trial 0 killed after its first epoch the sweep ends as an undisturbed one does.
+
+    Args:
+        genotune: the fixture.
+        spec: of two trials, one after another.
+        tmp_path: where the sweep runs.
+        name: in the command line of the process.
+        n_processes: that have that name; the last is killed.
+    """
+    undisturbed = genotune("run", spec, "--workspace", tmp_path / "undisturbed", timeout_s=600)
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    (folder,) = (tmp_path / "undisturbed" / "sweeps").iterdir()
+    expected = read_state(folder)
+    process = start(spec, tmp_path, "run", spec)
+    wait_for(tmp_path, lambda state: 0 in state.trials and bool(state.trials[0].curve), process, timeout_s=300)
+    victims = session_processes(process.pid, name)
+    assert len(victims) == n_processes
+    os.kill(victims[-1], signal.SIGKILL)
+    output, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, output + errors
+    folder = sweep_folder(tmp_path)
+    state = read_state(folder)
+    assert curves(state) == curves(expected)
+    assert [event.values["trial"] for event in events(folder, "started")] == [0, 0, 1]
+    reports = [(event.values["trial"], event.values["epoch"]) for event in events(folder, "report")]
+    assert len(reports) == len(set(reports))
+    assert_record_is_complete(tmp_path, state)

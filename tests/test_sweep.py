@@ -13,8 +13,16 @@ from pathlib import Path
 import pytest
 
 from builders import clean_environment
-from genotune.journal import read_events, read_state
-from sweeps import assert_record_is_complete, curves, session_members, start, sweep_folder, wait_for
+from genotune.journal import read_state
+from sweeps import (
+    assert_a_killed_process_changes_nothing,
+    assert_record_is_complete,
+    events,
+    session_members,
+    start,
+    sweep_folder,
+    wait_for,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -25,15 +33,6 @@ DIVERGING = (
     "learning_rate: {choice: [1.0e-3, 1.0]}\n      weight_decay: 10\n      batch_size: 2\n      warmup: 0\n"
     "      schedule: {kind: constant}"
 )
-
-
-def trial_processes(session):
-    """Pids of the processes of a session in which trials run."""
-    return [pid for pid in session_members(session) if "ImplicitFunc" in Path(f"/proc/{pid}/cmdline").read_text()]
-
-
-def events(folder, kind):
-    return [event for event in read_events(folder / "journal.jsonl") if event.kind == kind]
 
 
 def wait_until(condition, *, timeout_s=120):
@@ -47,23 +46,7 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(genotune, e
     """Killed after the first of 30 epochs, so in the middle of a trial and not between two."""
     scheduler = "{kind: asha, max_epochs: 4, reduction_factor: 2}"
     spec = edited((scheduler, "{kind: none, max_epochs: 30}"), ("trials: 5", "trials: 2"))
-    undisturbed = genotune("run", spec, "--workspace", tmp_path / "undisturbed")
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    (folder,) = (tmp_path / "undisturbed" / "sweeps").iterdir()
-    expected = read_state(folder)
-    process = start(spec, tmp_path, "run", spec)
-    wait_for(tmp_path, lambda state: 0 in state.trials and bool(state.trials[0].curve), process)
-    (victim,) = trial_processes(process.pid)
-    os.kill(victim, signal.SIGKILL)
-    output, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, output + errors
-    folder = sweep_folder(tmp_path)
-    state = read_state(folder)
-    assert curves(state) == curves(expected)
-    assert [event.values["trial"] for event in events(folder, "started")] == [0, 0, 1]
-    reports = [(event.values["trial"], event.values["epoch"]) for event in events(folder, "report")]
-    assert len(reports) == len(set(reports))
-    assert_record_is_complete(tmp_path, state)
+    assert_a_killed_process_changes_nothing(genotune, spec, tmp_path, "ImplicitFunc")
 
 
 def test_a_trial_that_hangs_is_ended_and_tried_again(edited, tmp_path):

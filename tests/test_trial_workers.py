@@ -1,14 +1,10 @@
 """Sweeps whose trials are fitted by two workers under Ray Train: the same results, and the same faults survived."""
 
-import os
-import signal
-from pathlib import Path
-
 import pytest
 
 from genotune.journal import read_events, read_state
 from genotune.ray_session import available_cpus
-from sweeps import assert_record_is_complete, curves, session_members, start, sweep_folder, wait_for
+from sweeps import assert_a_killed_process_changes_nothing, assert_record_is_complete, curves, events, sweep_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -47,15 +43,6 @@ class Network(nn.Module):
                 time.sleep(10_000)
         return self.filters(onehot)
 """
-
-
-def events(folder, kind):
-    return [event for event in read_events(folder / "journal.jsonl") if event.kind == kind]
-
-
-def processes(session, name):
-    """Pids of the processes of a session that run so."""
-    return [pid for pid in session_members(session) if name in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
 def with_network(edited, tmp_path, *, fault, trials):
@@ -121,24 +108,8 @@ def test_a_trial_goes_on_from_its_checkpoint_when_a_worker_or_its_lead_is_killed
     """Killed after the first of 60 epochs, so in the middle of a trial and not between two."""
     spec = edited((ASHA, "scheduler: {kind: none, max_epochs: 60}"), (BUDGET, "budget: {trials: 2}"))
     spec = edited(("budget: {trials: 2}", "budget: {trials: 2}\nresources: {poisson_cnn: {workers: 2, cpus: 0.5}}"))
-    undisturbed = genotune("run", spec, "--workspace", tmp_path / "undisturbed", timeout_s=600)
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    (folder,) = (tmp_path / "undisturbed" / "sweeps").iterdir()
-    expected = read_state(folder)
-    process = start(spec, tmp_path, "run", spec)
-    wait_for(tmp_path, lambda state: 0 in state.trials and bool(state.trials[0].curve), process, timeout_s=300)
-    victims = processes(process.pid, name)
-    assert len(victims) == (2 if name == "RayTrainWorker" else 1)
-    os.kill(victims[-1], signal.SIGKILL)
-    output, errors = process.communicate(timeout=400)
-    assert process.returncode == 0, output + errors
-    folder = sweep_folder(tmp_path)
-    state = read_state(folder)
-    assert curves(state) == curves(expected)
-    assert [event.values["trial"] for event in events(folder, "started")] == [0, 0, 1]
-    reports = [(event.values["trial"], event.values["epoch"]) for event in events(folder, "report")]
-    assert len(reports) == len(set(reports))
-    assert_record_is_complete(tmp_path, state)
+    n_processes = 2 if name == "RayTrainWorker" else 1
+    assert_a_killed_process_changes_nothing(genotune, spec, tmp_path, name, n_processes=n_processes)
 
 
 def test_a_trial_that_diverges_fails_at_once_with_the_reason_and_the_sweep_goes_on(genotune, edited, tmp_path):

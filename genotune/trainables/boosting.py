@@ -32,6 +32,7 @@ MATRICES: Final = Kept[xgboost.QuantileDMatrix](most=2)
 
 _TREES: Final = "state.ubj"
 _REST: Final = "state.json"
+_MODEL: Final = "model.ubj"
 
 
 class Part(NamedTuple):
@@ -230,3 +231,13 @@ def predict_rows(booster: xgboost.Booster, rows: Rows, *, missing: float, device
     # In place it would warn that the rows don't lie on the device, and do the same.
     on_device: FloatArray = booster.predict(xgboost.DMatrix(rows, missing=missing, nthread=n_threads))
     return on_device
+
+
+def save_booster(booster: xgboost.Booster, folder: Path) -> None:
+    """Write the trees of a model to its folder."""
+    (folder / _MODEL).write_bytes(booster.save_raw("ubj"))
+
+
+def load_booster(folder: Path) -> xgboost.Booster:
+    """The trees that `save_booster` wrote, on one thread of the CPU."""
+    return xgboost.Booster({"nthread": 1}, model_file=bytearray((folder / _MODEL).read_bytes()))

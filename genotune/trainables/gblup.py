@@ -4,7 +4,6 @@ Ridge regression on all variants at once, by the relationship of samples; its de
 Source: VanRaden 2008 (GBLUP), Kang et al. 2008 (EMMA: REML by one eigendecomposition).
 """
 
-import json
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, NamedTuple, Self
 
@@ -13,15 +12,13 @@ from pydantic import Field
 
 from genotune.columns import TargetKind
 from genotune.errors import DataError, Problem
-from genotune.settings import build
 from genotune.store import DosageArray, FloatArray, GenotypeOutline, GenotypeStore, IntArray, Splits, Values, Variants
 from genotune.trainables.gblup_solver import Relationship, centred, decompose, solve, variant_blocks, variant_weights
 from genotune.trainables.kept import Kept
 from genotune.trainables.model import (
-    MODEL_FILE,
     GenotypeModel,
     Model,
-    check_format,
+    read_record,
     read_variants,
     write_record,
     write_variants,
@@ -216,10 +213,9 @@ class GBLUPModel(GenotypeModel):
         """
         from safetensors.numpy import load_file
 
-        record = json.loads((folder / MODEL_FILE).read_text())
-        check_format(folder, record["format"], known=_FORMAT)
+        record, settings = read_record(folder, GBLUP, file_format=_FORMAT)
         return cls(
-            build(GBLUP, record["settings"]),
+            settings,
             LinearTerms(**load_file(folder / _WEIGHTS_FILE)),
             trait=record["trait"],
             kind=record["kind"],

@@ -1,6 +1,5 @@
 """Boosted trees on genotypes: the training data of a trait, and the model. Dosages are handed over as they lie."""
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,22 +9,19 @@ import numpy as np
 import xgboost
 
 from genotune.columns import TargetKind
-from genotune.settings import build
 from genotune.store import MISSING_DOSAGE, DosageArray, FloatArray, GenotypeStore, IntArray, Splits, Variants
 from genotune.trainables.boosted_trees_genotypes import GenotypeTrees
-from genotune.trainables.boosting import Part, Rows, Task, binned, boost, predict_rows
+from genotune.trainables.boosting import Part, Rows, Task, binned, boost, load_booster, predict_rows, save_booster
 from genotune.trainables.model import (
-    MODEL_FILE,
     GenotypeModel,
     Model,
-    check_format,
+    read_record,
     read_variants,
     write_record,
     write_variants,
 )
 from genotune.trainables.trainable import FitPlan, Report
 
-_TREES_FILE: Final = "model.ubj"
 _FORMAT: Final = 1
 _PART_BYTES: Final = 1 << 25
 
@@ -121,7 +117,7 @@ class GenotypeTreesModel(GenotypeModel):
 
     def save(self, folder: Path) -> None:
         """Write model.ubj, variants.tsv and model.json."""
-        (folder / _TREES_FILE).write_bytes(self.booster.save_raw("ubj"))
+        save_booster(self.booster, folder)
         write_variants(self.variants, folder)
         write_record(self, folder, settings=self.settings, file_format=_FORMAT)
 
@@ -132,12 +128,9 @@ class GenotypeTreesModel(GenotypeModel):
         Raises:
             DataError: it was written in a format that this version doesn't know.
         """
-        record = json.loads((folder / MODEL_FILE).read_text())
-        check_format(folder, record["format"], known=_FORMAT)
-        settings: GenotypeTrees = build(GenotypeTrees, record["settings"])
-        booster = xgboost.Booster({"nthread": 1}, model_file=bytearray((folder / _TREES_FILE).read_bytes()))
+        record, settings = read_record(folder, GenotypeTrees, file_format=_FORMAT)
         trait = Trait(record["trait"], record["kind"], tuple(record["classes"]), tuple(record["covariates"]))
-        return cls(settings, booster, trait=trait, variants=read_variants(folder))
+        return cls(settings, load_booster(folder), trait=trait, variants=read_variants(folder))
 
 
 def _objective(kind: TargetKind, *, n_classes: int) -> Mapping[str, Any]:

@@ -1,6 +1,5 @@
 """A fitted k-mer ridge: weights of k-mers; it predicts, saves and loads."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -9,12 +8,11 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from genotune.columns import TargetKind
-from genotune.settings import build
 from genotune.store import CodeArray, FloatArray, SequenceStore, Values
 from genotune.trainables.bin_targets import classes_of, labels_of
 from genotune.trainables.kmer_ridge import KmerRidge
 from genotune.trainables.kmers import canonical_kmers, kmer_features, nested_spans
-from genotune.trainables.model import MODEL_FILE, SequenceModel, check_format, write_record
+from genotune.trainables.model import SequenceModel, read_record, write_record
 
 _WEIGHTS_FILE: Final = "model.safetensors"
 _FORMAT: Final = 2
@@ -118,9 +116,7 @@ class KmerRidgeModel(SequenceModel):
         Raises:
             DataError: it was written in a format that this version doesn't know.
         """
-        record = json.loads((folder / MODEL_FILE).read_text())
-        check_format(folder, record["format"], known=_FORMAT)
-        settings: KmerRidge = build(KmerRidge, record["settings"])
+        record, settings = read_record(folder, KmerRidge, file_format=_FORMAT)
         arrays = load_file(folder / _WEIGHTS_FILE)
         outputs = LinearOutputs(
             tuple(record["tracks"]),

@@ -5,18 +5,20 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from genotune.columns import TargetKind
 from genotune.errors import DataError
-from genotune.settings import Settings
+from genotune.settings import Settings, build
 from genotune.store import N_CODE, CodeArray, DosageArray, FloatArray, GenotypeStore, IntArray, SequenceStore, Variants
 
 MODEL_FILE: Final = "model.json"
 """What a saved model's folder always has: its family, the version of its format, and the family's own facts."""
+
+_S = TypeVar("_S", bound=Settings)
 
 _VARIANTS_FILE: Final = "variants.tsv"
 _VARIANT_COLUMNS: Final = ("contig", "start", "id", "counted", "other", "frequency")
@@ -176,19 +178,6 @@ class GenotypeModel(Model):
         return np.concatenate(parts)
 
 
-def check_format(folder: Path, found: int, *, known: int) -> None:
-    """Nothing, if a saved model's format is known.
-
-    Raises:
-        DataError: it isn't.
-    """
-    if found != known:
-        raise DataError(
-            f"{folder / MODEL_FILE}: format {found}; this version of genotune reads format {known}. "
-            "Use the version that wrote it."
-        )
-
-
 def write_record(model: Model, folder: Path, *, settings: Settings, file_format: int) -> None:
     """Write the part of a saved model that is not arrays."""
     record = {
@@ -199,6 +188,28 @@ def write_record(model: Model, folder: Path, *, settings: Settings, file_format:
         **model.facts(),
     }
     (folder / MODEL_FILE).write_text(json.dumps(record, indent=2) + "\n")
+
+
+def read_record(folder: Path, family: type[_S], *, file_format: int) -> tuple[dict[str, Any], _S]:
+    """What `write_record` wrote, and the settings among it.
+
+    Args:
+        folder: of the saved model.
+        family: whose settings they are.
+        file_format: that this version knows.
+
+    Raises:
+        DataError: it was written in another format.
+    """
+    path = folder / MODEL_FILE
+    record: dict[str, Any] = json.loads(path.read_text())
+    if record["format"] != file_format:
+        raise DataError(
+            f"{path}: format {record['format']}; this version of genotune reads format {file_format}. "
+            "Use the version that wrote it."
+        )
+    settings: _S = build(family, record["settings"])
+    return record, settings
 
 
 def write_variants(variants: Variants, folder: Path) -> None:

@@ -1,6 +1,5 @@
 """A fitted network on tracks, of any family: it predicts, saves and loads."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -14,11 +13,10 @@ from genotune.columns import TargetKind
 from genotune.errors import DataError
 from genotune.genome.sequence import reverse_complement
 from genotune.genome.track_transforms import FittedStep
-from genotune.settings import build
 from genotune.store import CodeArray, FloatArray, IntArray
 from genotune.trainables.loss_functions import Start, values_of
 from genotune.trainables.losses import Link
-from genotune.trainables.model import MODEL_FILE, SequenceModel, check_format, write_record
+from genotune.trainables.model import MODEL_FILE, SequenceModel, read_record, write_record
 from genotune.trainables.module_code import distributions_of
 from genotune.trainables.sequence_network import SequenceNetwork
 from genotune.trainables.targets import Targets
@@ -170,9 +168,7 @@ class SequenceNetworkModel(SequenceModel):
         """
         from safetensors.torch import load_file
 
-        record = json.loads((folder / MODEL_FILE).read_text())
-        check_format(folder, record["format"], known=_FORMAT)
-        settings: SequenceNetwork = build(family, record["settings"])
+        record, settings = read_record(folder, family, file_format=_FORMAT)
         code = {name: (folder / code_file(name)).read_text(encoding="utf-8") for name in record["code"]}
         transforms = tuple(tuple(FittedStep(*step) for step in transform) for transform in record["transforms"])
         outputs = Outputs(

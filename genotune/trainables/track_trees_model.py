@@ -1,6 +1,5 @@
 """Fitted trees on tracks: they predict, save and load."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -10,15 +9,13 @@ import xgboost
 
 from genotune.columns import TargetKind
 from genotune.genome.track_transforms import FittedStep, FittedTransform, undo_transform
-from genotune.settings import build
 from genotune.store import CodeArray, FloatArray
 from genotune.trainables.bin_features import FeatureSet, bin_features
 from genotune.trainables.boosted_trees_tracks import TrackTrees
-from genotune.trainables.boosting import predict_rows
+from genotune.trainables.boosting import load_booster, predict_rows, save_booster
 from genotune.trainables.kmers import canonical_kmers, nested_spans
-from genotune.trainables.model import MODEL_FILE, SequenceModel, check_format, write_record
+from genotune.trainables.model import SequenceModel, read_record, write_record
 
-_TREES_FILE: Final = "model.ubj"
 _FORMAT: Final = 2
 _PREDICTED_BINS: Final = 64
 
@@ -117,7 +114,7 @@ class TrackTreesModel(SequenceModel):
 
     def save(self, folder: Path) -> None:
         """Write model.ubj and model.json."""
-        (folder / _TREES_FILE).write_bytes(self.booster.save_raw("ubj"))
+        save_booster(self.booster, folder)
         write_record(self, folder, settings=self.settings, file_format=_FORMAT)
 
     @classmethod
@@ -127,10 +124,7 @@ class TrackTreesModel(SequenceModel):
         Raises:
             DataError: it was written in a format that this version doesn't know.
         """
-        record = json.loads((folder / MODEL_FILE).read_text())
-        check_format(folder, record["format"], known=_FORMAT)
-        settings: TrackTrees = build(TrackTrees, record["settings"])
-        booster = xgboost.Booster({"nthread": 1}, model_file=bytearray((folder / _TREES_FILE).read_bytes()))
+        record, settings = read_record(folder, TrackTrees, file_format=_FORMAT)
         outputs = TreeOutputs(
             tuple(record["tracks"]),
             record["kind"],
@@ -138,4 +132,4 @@ class TrackTreesModel(SequenceModel):
             tuple(tuple(FittedStep(*step) for step in transform) for transform in record["transforms"]),
             tuple(record["not_negative"]),
         )
-        return cls(settings, booster, outputs=outputs)
+        return cls(settings, load_booster(folder), outputs=outputs)

@@ -13,7 +13,8 @@ from genotune.errors import DataError
 from genotune.settings import build
 from genotune.store import GenotypeOutline, GenotypeStore, SequenceOutline, SequenceStore, Splits
 from genotune.trainables import FAMILIES, build_trainable, load_model, settings_of, unreadable
-from genotune.trainables.model import SequenceModel, check_format
+from genotune.trainables.kmer_ridge import KmerRidge
+from genotune.trainables.model import SequenceModel, read_record
 from genotune.trainables.trainable import FitError, FitPlan, multiple_problems
 from genotype_builders import build_genotypes
 
@@ -377,9 +378,10 @@ def test_an_unknown_family_is_named_with_those_there_are(tmp_path):
 
 
 def test_a_format_of_another_version_is_refused(tmp_path):
-    check_format(tmp_path, 1, known=1)
-    with pytest.raises(DataError, match=r"format 2; this version of genotune reads format 1"):
-        check_format(tmp_path, 2, known=1)
+    (tmp_path / "model.json").write_text('{"format": 2, "settings": {"family": "ridge", "k": 3}}')
+    assert read_record(tmp_path, KmerRidge, file_format=2)[1].k == 3
+    with pytest.raises(DataError, match=r"model\.json: format 2; this version of genotune reads format 1"):
+        read_record(tmp_path, KmerRidge, file_format=1)
 
 
 def test_a_width_that_does_not_go_into_another_comes_with_those_that_do():
