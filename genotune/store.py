@@ -14,7 +14,8 @@ from genotune.columns import COVARIATE, DOSAGE, PHENOTYPE, SEQUENCE, SIGNAL, Tar
 from genotune.settings import Settings
 
 CodeArray = NDArray[np.uint8]
-DosageArray = NDArray[np.int8]
+DosageArray = NDArray[np.int8] | NDArray[np.uint16]
+"""Copies of an allele: whole ones in int8, fractions of one in uint16 (see `DOSAGE_STEPS`)."""
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 TextArray = NDArray[np.str_]
@@ -24,13 +25,37 @@ N_CODE: Final = 4
 """The code of an unknown base."""
 
 MISSING_DOSAGE: Final = -1
-"""The code of a genotype that was not called."""
+"""The code of a genotype that was not called, in int8."""
+
+DOSAGE_STEPS: Final = 1 << 14
+"""A copy, in uint16: PLINK 2 stores dosages in such steps, so none of them is rounded."""
+
+MISSING_STEPS: Final = (1 << 16) - 1
+"""The code of a genotype that is not known, in uint16."""
 
 LABEL_SHARE: Final = 0.5
 """Share of a bin's bases in a peak from which it is positive. Source: Zhou and Troyanskaya 2015, Online Methods."""
 
 NO_POSITION: Final = -1
 """Stands for the position of a variant that has none."""
+
+
+def missing_code(dosage: DosageArray) -> int:
+    """What stands for an unknown genotype in such an array."""
+    return MISSING_DOSAGE if dosage.dtype == np.int8 else MISSING_STEPS
+
+
+def copies(dosage: DosageArray) -> FloatArray:
+    """Dosages as copies of the counted allele, from 0 to 2; NaN where unknown.
+
+    Args:
+        dosage: of any shape; a part of the store's, since it gets a float32 for each.
+    """
+    values = dosage.astype(np.float32)
+    if dosage.dtype == np.uint16:
+        values /= np.float32(DOSAGE_STEPS)
+    values[dosage == missing_code(dosage)] = np.nan
+    return values
 
 
 class Windows(NamedTuple):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genotune.store import SequenceStore
+from genotune.store import MISSING_DOSAGE, MISSING_STEPS, SequenceStore, copies, missing_code
 
 
 def build(lengths, *, resolution_bp=4, tracks=("a", "b", "c")):
@@ -60,3 +60,16 @@ def test_what_is_gathered_is_a_copy_in_order():
 def test_a_window_beyond_the_store_is_refused():
     with pytest.raises(IndexError, match="out of bounds"):
         build([64]).gather(np.array([57]), length_bp=8)
+
+
+@pytest.mark.parametrize(
+    ("codes", "dtype"), [([0, 1, 2, MISSING_DOSAGE], np.int8), ([0, 16_384, 32_768, MISSING_STEPS], np.uint16)]
+)
+def test_copies_are_told_from_either_code(codes, dtype):
+    found = copies(np.array([codes], dtype=dtype))
+    np.testing.assert_array_equal(found, np.array([[0, 1, 2, np.nan]], dtype=np.float32))
+    assert missing_code(np.array(codes, dtype=dtype)) == codes[-1]
+
+
+def test_a_step_is_the_smallest_part_of_a_copy_that_is_kept():
+    assert copies(np.array([16_383, 16_385], dtype=np.uint16)).tolist() == [1 - 2**-14, 1 + 2**-14]
