@@ -52,6 +52,7 @@ class SweepPlan(NamedTuple):
     Attributes:
         fold: training, validation and test.
         folds: on which the finalists are compared; none where validation alone decides.
+        trial_folds: on which each trial is fitted and judged; none where that is done on training and validation.
     """
 
     spec: Spec
@@ -60,11 +61,24 @@ class SweepPlan(NamedTuple):
     judge: Judge
     families: Mapping[str, FamilyForecast]
     folds: list[Fold]
+    trial_folds: list[Fold]
 
     @property
     def trial_splits(self) -> Splits:
         """What trials may see."""
         return self.fold.splits
+
+    @property
+    def refits(self) -> bool:
+        """Whether the winner is fitted once more on all that isn't test: after folds, no model of it is there yet."""
+        return bool(self.trial_folds) or self.spec.settings.evaluation.refit
+
+    @property
+    def judged_on(self) -> str:
+        """What the objective is computed on, in a few words."""
+        if self.trial_folds:
+            return f"{len(self.trial_folds)} folds of training and validation"
+        return f"validation ({self.name_split('validation')})"
 
     def name_split(self, split: SplitName) -> str:
         """What a split holds, in a few words."""
@@ -106,17 +120,17 @@ def make_plan(spec: Spec) -> SweepPlan:
         fold=fold,
         judge=judge,
         families={family: _forecast(spec, family, data, fold) for family in spec.space},
-        folds=_folds(spec, data, fold),
+        folds=_folds(spec, data, fold, section="evaluation", wanted=settings.evaluation.folds),
+        trial_folds=_folds(spec, data, fold, section="trials", wanted=settings.trials.folds),
     )
 
 
-def _folds(spec: Spec, data: SourcePlan, fold: Fold) -> list[Fold]:
-    """The folds that the spec asks for.
+def _folds(spec: Spec, data: SourcePlan, fold: Fold, *, section: str, wanted: int | None) -> list[Fold]:
+    """The folds that a section of the spec asks for.
 
     Raises:
         SpecError: there are fewer groups than folds; or the split names its folds itself, and they are others.
     """
-    wanted = spec.settings.evaluation.folds
     if wanted is None:
         return []
     folds = data.folds(fold, spec.settings.split, n_folds=wanted)
@@ -125,10 +139,10 @@ def _folds(spec: Spec, data: SourcePlan, fold: Fold) -> list[Fold]:
             f"found {wanted}; split.groups has {len(folds)} groups beside that of test, and each is held out in turn. "
             f"Write folds: {len(folds)}."
         )
-        raise spec_error(spec, [Problem(("evaluation", "folds"), message)])
+        raise spec_error(spec, [Problem((section, "folds"), message)])
     if len(folds) < wanted:
         message = f"found {wanted}; training and validation have {len(folds) or 1} groups to hold out. Ask for fewer."
-        raise spec_error(spec, [Problem(("evaluation", "folds"), message)])
+        raise spec_error(spec, [Problem((section, "folds"), message)])
     return folds
 
 

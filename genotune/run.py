@@ -21,12 +21,14 @@ from genotune.evaluation import (
     fit_baseline,
     load_winner,
     score_once,
+    winner_folder,
 )
 from genotune.facts import check_same_files, sweep_facts
 from genotune.journal import Journal, SweepState
 from genotune.judging import Judge, validate
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
 from genotune.ray_session import nodes, ray_session
+from genotune.refit import refit_winner, whole
 from genotune.spec import read_spec
 from genotune.store import Store
 from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
@@ -185,17 +187,28 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
         _sweep(plan, journal, store, judge=judge, face=face)
         if plan.folds:
             _compare_finalists(plan, journal, face=face)
-        face.stage("Scoring the winner and the baseline on the test split")
         winner = choose_winner(journal.state, trials, judge)
         if winner is None:
             raise SweepError(f"{trials}: the checkpoints of this sweep are gone; no winner can be loaded.")
         journal.append("winner", **winner._asdict())
-        data: Store = store.get()
-        rival = fit_baseline(data, plan.trial_splits, seed=plan.spec.settings.search.seed)
-        baseline = validate(rival, data, splits=plan.trial_splits, judge=judge)
-        journal.append("baseline", name=BASELINE, metrics=finite(baseline))
-        subjects = {"winner": lambda: load_winner(winner, trials), BASELINE: lambda: rival}
-        score_once(journal, subjects, store=data, fold=plan.fold, judge=judge)
+        if plan.refits:
+            face.stage("Fitting the winner on training and validation together")
+            refit_winner(plan, journal, store)
+        face.stage("Scoring the winner and the baseline on the test split")
+        _test(plan, journal, store.get())
+
+
+def _test(plan: SweepPlan, journal: Journal, store: Store) -> None:
+    """The baseline on what trials were judged on; then it and the winner on test, both fitted on the same."""
+    judge, seed = plan.judge, plan.spec.settings.search.seed
+    folds = [fold.splits for fold in plan.trial_folds] or [plan.trial_splits]
+    rivals = [fit_baseline(store, splits, seed=seed) for splits in folds]
+    found = [validate(rival, store, splits=splits, judge=judge) for rival, splits in zip(rivals, folds, strict=True)]
+    means = {name: sum(metrics[name] for metrics in found) / len(found) for name in found[0]}
+    journal.append("baseline", name=BASELINE, metrics=finite(means))
+    rival = fit_baseline(store, whole(plan.fold), seed=seed) if plan.refits else rivals[0]
+    subjects = {"winner": lambda: load_winner(journal.state, journal.path.parent), BASELINE: lambda: rival}
+    score_once(journal, subjects, store=store, fold=plan.fold, judge=judge)
 
 
 def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judge, face: Face) -> None:
@@ -218,6 +231,7 @@ def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judg
         last=settings.trials.keep.last,
         timeout_s=settings.trials.timeout_minutes * 60,
         reproducible=settings.trials.reproducible,
+        folds=tuple(fold.splits for fold in plan.trial_folds),
         code=plan.spec.code,
     )
     tune_run = TuneRun(
@@ -260,9 +274,9 @@ def _register(plan: SweepPlan, journal: Journal, *, recorder: Recorder, uri: str
     registered = register_winner(
         tracking_uri=uri,
         run_id=recorder.trial_run_id(winner.trial),
-        model_folder=folder / "trials" / winner.checkpoint / "model",
+        model_folder=winner_folder(journal.state, folder),
         name=plan.spec.settings.name,
-        model=load_winner(winner, folder / "trials"),
+        model=load_winner(journal.state, folder),
         sweep_id=folder.name,
     )
     journal.append("registered", **registered._asdict())

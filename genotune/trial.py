@@ -22,6 +22,7 @@ class TrialSetup(NamedTuple):
     Attributes:
         folder: the trials' own folders lie in it.
         timeout_s: a process that reports nothing for so long ends itself.
+        folds: on which each draw is fitted and judged; none: on `splits`.
         code: text of the Python files that the spec names.
     """
 
@@ -32,6 +33,7 @@ class TrialSetup(NamedTuple):
     last: int
     timeout_s: float
     reproducible: bool
+    folds: tuple[Splits, ...] = ()
     code: Mapping[str, str] = {}
 
 
@@ -84,14 +86,10 @@ def fit_trial(
     is_first = plan.rank == 0
     last = folder.latest() if is_first else None
     if last is not None:
-        send(_report_again(last, setup))
+        send(report_again(last, setup))
 
     def report(progress: Progress) -> float:
-        loss = progress.metrics.get("train_loss", 0.0)
-        if not math.isfinite(loss):
-            raise NotFiniteError(
-                f"the training loss is {loss} at epoch {progress.epoch}; a lower learning rate may help."
-            )
+        check_finite(progress)
         value: float = share(keep(progress) if is_first else None)
         return value
 
@@ -147,7 +145,19 @@ def trial_name(number: int) -> str:
     return f"trial-{number:04d}"
 
 
-def _report_again(last: Checkpoint, setup: TrialSetup) -> EpochReport:
+def check_finite(progress: Progress) -> None:
+    """Nothing, if a fit has not diverged.
+
+    Raises:
+        NotFiniteError: its training loss is not a number.
+    """
+    loss = progress.metrics.get("train_loss", 0.0)
+    if not math.isfinite(loss):
+        raise NotFiniteError(f"the training loss is {loss} at epoch {progress.epoch}; a lower learning rate may help.")
+
+
+def report_again(last: Checkpoint, setup: TrialSetup) -> EpochReport:
+    """What a trial said at its last checkpoint."""
     value = last.metrics[f"validation.{setup.judge.metric}"]
     return EpochReport(last.epoch, value, last.metrics, str(last.path.relative_to(setup.folder)))
 
@@ -172,13 +182,14 @@ class SharedStore(NamedTuple):
         return _stores[key]
 
 
-def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSetup) -> None:
+def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSetup, fit: Callable[..., None]) -> None:
     """Run a trial in a Ray Tune actor, which may have run others before.
 
     Args:
         config: trial, family, params, seed, max_epochs, cpus, gpus.
         shared: the store.
         setup: of the sweep.
+        fit: `fit_trial`, or `fit_on_folds`.
     """
     from ray import tune
 
@@ -192,7 +203,7 @@ def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialS
     # A hung process can't be asked to stop: this ends it from a thread of C, and Tune starts the trial again.
     faulthandler.dump_traceback_later(setup.timeout_s, exit=True)
     try:
-        fit_trial(config, shared.get(), setup=setup, plan=plan, send=send)
+        fit(config, shared.get(), setup=setup, plan=plan, send=send)
     except (NotFiniteError, FitError) as error:
         faulthandler.cancel_dump_traceback_later()
         tune.report({"failure": str(error)})  # raised, it would be tried again, to the same end
