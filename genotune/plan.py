@@ -69,6 +69,16 @@ class SweepPlan(NamedTuple):
         return self.fold.splits
 
     @property
+    def has_stores_of_folds(self) -> bool:
+        """Whether each fold of the trials has a store of its own."""
+        return bool(self.trial_folds) and self.data.learns_from_training
+
+    @property
+    def store_nbytes(self) -> int:
+        """Bytes of all stores that a node holds at once."""
+        return self.data.store_nbytes * (1 + len(self.trial_folds) * self.has_stores_of_folds)
+
+    @property
     def refits(self) -> bool:
         """Whether the winner is fitted once more on all that isn't test: after folds, no model of it is there yet."""
         return bool(self.trial_folds) or self.spec.settings.evaluation.refit
@@ -182,13 +192,15 @@ def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:
                 f"{plan.spec.path}: resources.{family}: a trial asks for {_words(wanted, machines)}; the largest "
                 f"machine has {_machine_words(machines)}. Ask for less, or give --address of a larger cluster."
             )
-    store_gib = plan.data.store_nbytes / 2**30
+    one_gib, all_gib = plan.data.store_nbytes / 2**30, plan.store_nbytes / 2**30
     largest_gib = max(machine.memory_gib for machine in machines)
-    if 2 * store_gib > largest_gib:
+    if one_gib + all_gib > largest_gib:
         setting, advice = plan.data.smaller
+        of_folds = f", with those of {len(plan.trial_folds)} folds {all_gib:.1f} GiB," if all_gib > one_gib else ""
+        while_built = f"{one_gib:.1f} GiB more" if of_folds else "twice that"
         faults.append(
-            f"{plan.spec.path}: data.{'.'.join(map(str, setting))}: the store takes {store_gib:.1f} GiB and twice that "
-            f"while it is built; the largest machine has {largest_gib:.1f} GiB. {advice}"
+            f"{plan.spec.path}: data.{'.'.join(map(str, setting))}: the store takes {one_gib:.1f} GiB{of_folds} and "
+            f"{while_built} while it is built; the largest machine has {largest_gib:.1f} GiB. {advice}"
         )
     if faults:
         raise ResourceError("\n".join(faults))

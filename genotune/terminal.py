@@ -175,7 +175,9 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
     for note in plan.notes:
         out.print(Text.assemble(("note ", "yellow"), note))
     out.print(_split_table(plan))
-    out.print(f"store: {plan.data.store_nbytes / 1e6:,.1f} MB, once per node; twice that while the driver builds it")
+    n_stores = f" in {1 + len(plan.trial_folds)} stores, one for each fold" if plan.has_stores_of_folds else ""
+    more = f"{plan.data.store_nbytes / 1e6:,.1f} MB more" if n_stores else "twice that"
+    out.print(f"store: {plan.store_nbytes / 1e6:,.1f} MB{n_stores}, once per node; {more} while the driver builds it")
     hours = "" if settings.budget.hours is None else f" or {settings.budget.hours:g} h, whichever comes first"
     out.print(f"budget: {settings.budget.trials} trials{hours}")
     out.print(f"search: {settings.search.kind}; scheduler: {settings.scheduler.kind}")

@@ -163,22 +163,37 @@ def report_again(last: Checkpoint, setup: TrialSetup) -> EpochReport:
 
 
 _stores: dict[str, Store] = {}
-"""The store of this process, by the id of its Ray object: read once, kept from trial to trial."""
+"""The stores of this process, by the id of their Ray objects: read once, kept from trial to trial."""
 
 
 class SharedStore(NamedTuple):
-    """A store behind one Ray object; hidden in a tuple, so that Ray hands on the reference and not the arrays."""
+    """A store behind a Ray object; hidden in a tuple, so that Ray hands on the reference and not the arrays.
+
+    Attributes:
+        reference: of the store of training and validation.
+        folds: of each fold's own, where a source learns from training samples what a store holds; none: one serves all.
+    """
 
     reference: Any
+    folds: tuple[Any, ...] = ()
 
     def get(self) -> Store:
         """The store, its arrays lying in the node's shared memory."""
+        return self._read(self.reference)
+
+    def of_fold(self, fold: int) -> Store:
+        """The store that the fold with this index is fitted and judged on."""
+        return self._read(self.folds[fold] if self.folds else self.reference)
+
+    def _read(self, reference: Any) -> Store:
         import ray
 
-        key = self.reference.hex()
+        key = reference.hex()
         if key not in _stores:
-            _stores.clear()
-            _stores[key] = ray.get(self.reference)
+            mine = {one.hex() for one in (self.reference, *self.folds)}
+            for other in _stores.keys() - mine:
+                del _stores[other]
+            _stores[key] = ray.get(reference)
         return _stores[key]
 
 
@@ -189,7 +204,7 @@ def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialS
         config: trial, family, params, seed, max_epochs, cpus, gpus.
         shared: the store.
         setup: of the sweep.
-        fit: `fit_trial`, or `fit_on_folds`.
+        fit: called with the configuration and the shared store, and as `fit_trial` is.
     """
     from ray import tune
 
@@ -203,7 +218,7 @@ def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialS
     # A hung process can't be asked to stop: this ends it from a thread of C, and Tune starts the trial again.
     faulthandler.dump_traceback_later(setup.timeout_s, exit=True)
     try:
-        fit(config, shared.get(), setup=setup, plan=plan, send=send)
+        fit(config, shared, setup=setup, plan=plan, send=send)
     except (NotFiniteError, FitError) as error:
         faulthandler.cancel_dump_traceback_later()
         tune.report({"failure": str(error)})  # raised, it would be tried again, to the same end

@@ -46,7 +46,7 @@ class _EpochEnded(Exception):  # noqa: N818 - no error: the way out of a fit
 
 def fit_on_folds(
     task: Mapping[str, Any],
-    store: Store,
+    stores: Sequence[Store],
     *,
     setup: TrialSetup,
     plan: FitPlan,
@@ -58,7 +58,7 @@ def fit_on_folds(
 
     Args:
         task: trial, family, params, as the controller gave them.
-        store: the data.
+        stores: the data of each fold; the same one for all of them, unless a source learns from training samples.
         setup: of the sweep.
         plan: seed, epochs, device and threads of this trial.
         send: takes each epoch's report; raises to end the trial.
@@ -67,7 +67,7 @@ def fit_on_folds(
         NotFiniteError: the training loss is not a number on one of the folds.
     """
     keep_for_folds(len(setup.folds))
-    trainable = build_trainable(task["family"], task["params"], store.columns)
+    trainable = build_trainable(task["family"], task["params"], stores[0].columns)
     folder = CheckpointFolder(setup.folder / trial_name(task["trial"]), best=setup.best, last=setup.last)
     last = folder.latest()
     if last is not None:
@@ -78,7 +78,7 @@ def fit_on_folds(
         after = [draft / "state" / _name(fold) for fold in range(len(setup.folds))]
         moved = [
             _advance(trainable, store, splits, judge=setup.judge, plan=plan, state=state, into=into)
-            for splits, state, into in zip(setup.folds, before, after, strict=True)
+            for store, splits, state, into in zip(stores, setup.folds, before, after, strict=True)
         ]
         if not any(moved):
             shutil.rmtree(draft)

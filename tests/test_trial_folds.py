@@ -76,7 +76,7 @@ def reports_of(task, store, *, setup, fit=fit_on_folds, die_after=None, plan=PLA
             raise KeyboardInterrupt("the process died")
 
     try:
-        fit(task, store, setup=setup, plan=plan, send=send)
+        fit(task, [store] * 3 if fit is fit_on_folds else store, setup=setup, plan=plan, send=send)
     except KeyboardInterrupt:
         assert die_after is not None
     return reports
