@@ -29,7 +29,7 @@ import numpy as np
 
 from genotune.controller import Controller, Limits
 from genotune.data.source import SourcePlan
-from genotune.evaluation import choose_finalists, choose_winner, fold_mean
+from genotune.evaluation import Candidate, choose_finalists, choose_winner, fold_mean
 from genotune.genome.splits import Fold
 from genotune.journal import Journal, TrialState
 from genotune.judging import Judge, score_model
@@ -154,7 +154,7 @@ def sweep_here(plan: SweepPlan) -> tuple[TrialState, int, dict[str, float]]:
         assert winner is not None
         best = {
             family: max(
-                fold_mean(journal.state, trial, judge)
+                fold_mean(journal.state, Candidate(trial, 0, 0.0, ""), judge)
                 for trial in journal.state.folds
                 if journal.state.trials[trial].family == family
             )

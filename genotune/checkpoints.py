@@ -1,7 +1,8 @@
 """The checkpoints of one trial: a folder per epoch, whole or not there, the best and the last kept.
 
 A checkpoint holds `model/` (what `load_model` reads), `state/` (what a fit goes on from) and `report.json` (what was
-reported with it), so that a trial which goes on can report again what a dying driver may not have heard.
+reported with it), so that a trial which goes on can report again what a dying driver may not have heard. That of a
+trial on folds has a state for each of them and no model.
 """
 
 import json
@@ -57,16 +58,25 @@ class CheckpointFolder:
 
     def write(self, progress: Progress, *, score: float, metrics: Mapping[str, float]) -> Checkpoint:
         """Save an epoch, then let go of what is no longer kept. A death in between leaves whole checkpoints only."""
-        path = self.folder / f"epoch-{progress.epoch:04d}"
-        draft = self.folder / f".{path.name}.{os.getpid()}"
-        shutil.rmtree(draft, ignore_errors=True)
-        (draft / "model").mkdir(parents=True)
-        (draft / "state").mkdir()
+        draft = self.draft(progress.epoch)
+        (draft / "model").mkdir()
         progress.model.save(draft / "model")
         progress.save_state(draft / "state", value=score)
+        return self.finish(draft, progress.epoch, score=score, metrics=metrics)
+
+    def draft(self, epoch: int) -> Path:
+        """A folder for an epoch's checkpoint, with an empty `state/` in it; nobody sees it before it is finished."""
+        draft = self.folder / f".{_name(epoch)}.{os.getpid()}"
+        shutil.rmtree(draft, ignore_errors=True)
+        (draft / "state").mkdir(parents=True)
+        return draft
+
+    def finish(self, draft: Path, epoch: int, *, score: float, metrics: Mapping[str, float]) -> Checkpoint:
+        """Make a draft the epoch's checkpoint, then let go of what is no longer kept."""
+        path = self.folder / _name(epoch)
         score = score if math.isfinite(score) else -math.inf
         report = {
-            "epoch": progress.epoch,
+            "epoch": epoch,
             "score": score if math.isfinite(score) else None,
             "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
         }
@@ -74,7 +84,7 @@ class CheckpointFolder:
         shutil.rmtree(path, ignore_errors=True)
         draft.rename(path)
         self._tidy()
-        return Checkpoint(progress.epoch, path, score, metrics)
+        return Checkpoint(epoch, path, score, metrics)
 
     def all(self) -> list[Checkpoint]:
         """Every whole checkpoint, by epoch."""
@@ -93,6 +103,10 @@ class CheckpointFolder:
                 shutil.rmtree(checkpoint.path)
         for draft in self.folder.glob(".epoch-*"):
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def _name(epoch: int) -> str:
+    return f"epoch-{epoch:04d}"
 
 
 def _read(path: Path) -> Checkpoint:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from genotune.genome.fold import Fold
 from genotune.journal import Journal, SweepState
-from genotune.judging import Judge, lesson_of, score_model
+from genotune.judging import Judge, fold_metric, lesson_of, score_model
 from genotune.store import Splits, Store
 from genotune.trainables import FAMILIES, build_trainable, load_model, settings_of
 from genotune.trainables.model import Model
@@ -80,45 +80,71 @@ def choose_winner(state: SweepState, folder: Path, judge: Judge) -> Candidate | 
         judge: the objective and its direction.
     """
     there = candidates(state, folder, judge)
-    compared = [one for one in there if one.trial in state.folds]
+    compared = [one for one in there if fold_values(state, one, judge)]
     if not compared:
         return there[0] if there else None
-    best = min(compared, key=lambda one: (-judge.higher_is_better(fold_mean(state, one.trial, judge)), one.trial))
-    good = [one for one in compared if one is best or _is_within_error(state, one.trial, best.trial, judge)]
+    best = min(compared, key=lambda one: (-judge.higher_is_better(fold_mean(state, one, judge)), one.trial))
+    good = [one for one in compared if one is best or _is_within_error(state, one, best, judge)]
     return min(
         good,
         key=lambda one: (
             FAMILIES[state.trials[one.trial].family][0].complexity,
-            -judge.higher_is_better(fold_mean(state, one.trial, judge)),
+            -judge.higher_is_better(fold_mean(state, one, judge)),
             one.trial,
         ),
     )
 
 
-def _is_within_error(state: SweepState, trial: int, best: int, judge: Judge) -> bool:
-    """Whether a finalist is at most one standard error behind the best, fold by fold."""
-    folds = sorted(state.folds[best])
+def _is_within_error(state: SweepState, one: Candidate, best: Candidate, judge: Judge) -> bool:
+    """Whether a candidate is at most one standard error behind the best, fold by fold."""
+    values, of_best = fold_values(state, one, judge), fold_values(state, best, judge)
     behind = [
-        judge.higher_is_better(state.folds[best][fold].get(judge.metric, math.nan))
-        - judge.higher_is_better(state.folds[trial].get(fold, {}).get(judge.metric, math.nan))
-        for fold in folds
+        judge.higher_is_better(value) - judge.higher_is_better(values.get(fold, math.nan))
+        for fold, value in sorted(of_best.items())
     ]
-    if len(folds) < _FEWEST_FOLDS or not all(map(math.isfinite, behind)):
+    if len(behind) < _FEWEST_FOLDS or not all(map(math.isfinite, behind)):
         return False
-    return statistics.mean(behind) <= statistics.stdev(behind) / math.sqrt(len(folds))
+    return statistics.mean(behind) <= statistics.stdev(behind) / math.sqrt(len(behind))
 
 
-def fold_mean(state: SweepState, trial: int, judge: Judge) -> float:
-    """Mean objective of a finalist over its folds; as bad as can be where it is not defined on one of them."""
-    values = [metrics.get(judge.metric, math.nan) for metrics in state.folds[trial].values()]
+def fold_values(state: SweepState, one: Candidate, judge: Judge) -> dict[int, float]:
+    """The objective of a candidate by fold, NaN where it is not defined; nothing of one that met no folds.
+
+    A finalist met them after the trials, a trial on folds (`trials.folds`) as it was fitted.
+    """
+    if one.trial in state.folds:
+        return {fold: metrics.get(judge.metric, math.nan) for fold, metrics in state.folds[one.trial].items()}
+    metrics = state.trials[one.trial].metrics[one.epoch]
+    found: dict[int, float] = {}
+    while (name := fold_metric(len(found), judge.metric)) in metrics:
+        found[len(found)] = metrics[name]
+    return found
+
+
+def fold_mean(state: SweepState, one: Candidate, judge: Judge) -> float:
+    """Mean objective of a candidate over its folds; as bad as can be where it is not defined on one of them."""
+    values = fold_values(state, one, judge).values()
     mean = sum(values) / len(values)
     return mean if math.isfinite(mean) else -judge.higher_is_better(math.inf)
 
 
-def load_winner(winner: Candidate, folder: Path) -> Model:
-    """The winner's model, on the CPU."""
+def winner_folder(state: SweepState, sweep: Path) -> Path:
+    """Where the winner's model lies: that of its checkpoint, or the one that was fitted on all that isn't test.
+
+    Args:
+        state: of a sweep that has a winner.
+        sweep: its folder.
+    """
+    assert state.winner is not None
+    if state.refitted is not None:
+        return sweep / str(state.refitted["model"])
+    return sweep / "trials" / str(state.winner["checkpoint"]) / "model"
+
+
+def load_winner(state: SweepState, sweep: Path) -> Model:
+    """The winner's model, on the CPU; see `winner_folder`."""
     # The code, if there is any, is what the sweep's own spec named.
-    return load_model(folder / winner.checkpoint / "model", trust_code=True)
+    return load_model(winner_folder(state, sweep), trust_code=True)
 
 
 def baseline_title(columns: frozenset[str]) -> str:

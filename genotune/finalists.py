@@ -18,13 +18,14 @@ from genotune.genome.splits import Fold
 from genotune.journal import Journal
 from genotune.judging import Judge
 from genotune.plan import SweepPlan
+from genotune.spec import Resources
 from genotune.store import Splits
 from genotune.trainables.trainable import FitPlan
 from genotune.trial import SharedStore, device_for, score_draw
 
 log = logging.getLogger(__name__)
 
-_RETRIES: Final = 2
+RETRIES: Final = 2
 """Of a fit whose process died; what a fit itself raises is not tried again."""
 
 
@@ -70,19 +71,15 @@ def _start(plan: SweepPlan, journal: Journal, one: Candidate, *, shared: SharedS
 
     trial = journal.state.trials[one.trial]
     forecast = plan.families[trial.family]
-    resources = forecast.resources
-    options: dict[str, Any] = {"num_cpus": resources.cpus, "num_gpus": resources.gpus, "max_retries": _RETRIES}
-    if resources.memory_gib is not None:
-        options["memory"] = int(resources.memory_gib * 2**30)
     task = {"family": trial.family, "params": trial.params, "seed": trial.seed, "epoch": one.epoch}
-    remote = cast(Any, ray.remote)(_score)
-    return remote.options(**options).remote(
+    remote = cast(Any, ray.remote)(_score).options(**task_options(forecast.resources), max_retries=RETRIES)
+    return remote.remote(
         task,
         shared,
         splits=fold.splits,
         judge=plan.judge,
         max_epochs=forecast.max_epochs,
-        resources=(resources.cpus, resources.gpus),
+        resources=forecast.resources,
         code=plan.spec.code,
     )
 
@@ -94,10 +91,29 @@ def _score(
     splits: Splits,
     judge: Judge,
     max_epochs: int,
-    resources: tuple[float, float],
+    resources: Resources,
     code: Mapping[str, str],
 ) -> Mapping[str, float]:
-    cpus, gpus = resources
-    plan = FitPlan(task["seed"], max_epochs, device=device_for(gpus), n_threads=max(1, int(cpus)), code=code)
-    store = shared.get()
-    return finite(score_draw(task, store, splits=splits, judge=judge, plan=plan))
+    plan = plan_in_task(task, max_epochs=max_epochs, resources=resources, code=code)
+    return finite(score_draw(task, shared.get(), splits=splits, judge=judge, plan=plan))
+
+
+def task_options(resources: Resources) -> dict[str, Any]:
+    """What Ray is asked for by a fit outside of Tune: the resources of one worker."""
+    options: dict[str, Any] = {"num_cpus": resources.cpus, "num_gpus": resources.gpus}
+    if resources.memory_gib is not None:
+        options["memory"] = int(resources.memory_gib * 2**30)
+    return options
+
+
+def plan_in_task(task: Mapping[str, Any], *, max_epochs: int, resources: Resources, code: Mapping[str, str]) -> FitPlan:
+    """What such a fit is given, once it is where its device is.
+
+    Args:
+        task: of which the seed is taken.
+        max_epochs: that schedules run towards.
+        resources: of the fit.
+        code: text of the Python files that the spec names.
+    """
+    n_threads = max(1, int(resources.cpus))
+    return FitPlan(task["seed"], max_epochs, device=device_for(resources.gpus), n_threads=n_threads, code=code)

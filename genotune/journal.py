@@ -32,6 +32,7 @@ Kind = Literal[
     "delivered",  # upto: MLflow has every event up to this one
     "fold_scored",  # trial (a finalist), epoch, fold (from 0), n_folds, metrics on the fold that was held out
     "winner",  # trial, epoch, value, checkpoint
+    "refitted",  # trial, epoch, model: the winner, fitted on training and validation; a path relative to the sweep
     "scored",  # split, subject: the winner or a baseline's name, metrics
     "registered",  # name, version, run_id
     "interrupted",  # reason; what is live counts as killed until a resume starts it again
@@ -117,6 +118,7 @@ class SweepState:
     baselines: dict[str, Mapping[str, float]] = field(default_factory=dict)
     folds: dict[int, dict[int, Mapping[str, float]]] = field(default_factory=dict)
     """Metrics of each finalist by its trial's number, by fold."""
+    refitted: Mapping[str, Any] | None = None
     scores: dict[str, Mapping[str, float]] = field(default_factory=dict)
     registered: Mapping[str, Any] | None = None
     status: str = "running"
@@ -149,12 +151,10 @@ class SweepState:
                 self.baselines[values["name"]] = values["metrics"]
             case "fold_scored":
                 self.folds.setdefault(values["trial"], {})[values["fold"]] = values["metrics"]
-            case "winner":
-                self.winner = values
+            case "winner" | "refitted" | "registered":
+                setattr(self, kind, values)
             case "scored":
                 self.scores[values["subject"]] = values["metrics"]
-            case "registered":
-                self.registered = values
             case "sweep_ended":
                 self.status = values["status"]
             case "interrupted":

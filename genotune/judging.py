@@ -45,6 +45,11 @@ class Judge(NamedTuple):
         return value if self.direction == "maximize" else -value
 
 
+def fold_metric(fold: int, metric: str) -> str:
+    """What the objective on one fold, from 0, is called among a trial's metrics."""
+    return f"fold_{fold + 1}.{metric}"
+
+
 class Lesson(NamedTuple):
     """What a model is fitted on: a store with the tracks that it learns from, all of them in both splits."""
 

@@ -52,6 +52,7 @@ class SweepPlan(NamedTuple):
     Attributes:
         fold: training, validation and test.
         folds: on which the finalists are compared; none where validation alone decides.
+        trial_folds: on which each trial is fitted and judged; none where that is done on training and validation.
     """
 
     spec: Spec
@@ -60,11 +61,34 @@ class SweepPlan(NamedTuple):
     judge: Judge
     families: Mapping[str, FamilyForecast]
     folds: list[Fold]
+    trial_folds: list[Fold]
 
     @property
     def trial_splits(self) -> Splits:
         """What trials may see."""
         return self.fold.splits
+
+    @property
+    def has_stores_of_folds(self) -> bool:
+        """Whether each fold of the trials has a store of its own."""
+        return bool(self.trial_folds) and self.data.learns_from_training
+
+    @property
+    def store_nbytes(self) -> int:
+        """Bytes of all stores that a node holds at once."""
+        return self.data.store_nbytes * (1 + len(self.trial_folds) * self.has_stores_of_folds)
+
+    @property
+    def refits(self) -> bool:
+        """Whether the winner is fitted once more on all that isn't test: after folds, no model of it is there yet."""
+        return bool(self.trial_folds) or self.spec.settings.evaluation.refit
+
+    @property
+    def judged_on(self) -> str:
+        """What the objective is computed on, in a few words."""
+        if self.trial_folds:
+            return f"{len(self.trial_folds)} folds of training and validation"
+        return f"validation ({self.name_split('validation')})"
 
     def name_split(self, split: SplitName) -> str:
         """What a split holds, in a few words."""
@@ -106,17 +130,17 @@ def make_plan(spec: Spec) -> SweepPlan:
         fold=fold,
         judge=judge,
         families={family: _forecast(spec, family, data, fold) for family in spec.space},
-        folds=_folds(spec, data, fold),
+        folds=_folds(spec, data, fold, section="evaluation", wanted=settings.evaluation.folds),
+        trial_folds=_folds(spec, data, fold, section="trials", wanted=settings.trials.folds),
     )
 
 
-def _folds(spec: Spec, data: SourcePlan, fold: Fold) -> list[Fold]:
-    """The folds that the spec asks for.
+def _folds(spec: Spec, data: SourcePlan, fold: Fold, *, section: str, wanted: int | None) -> list[Fold]:
+    """The folds that a section of the spec asks for.
 
     Raises:
         SpecError: there are fewer groups than folds; or the split names its folds itself, and they are others.
     """
-    wanted = spec.settings.evaluation.folds
     if wanted is None:
         return []
     folds = data.folds(fold, spec.settings.split, n_folds=wanted)
@@ -125,10 +149,10 @@ def _folds(spec: Spec, data: SourcePlan, fold: Fold) -> list[Fold]:
             f"found {wanted}; split.groups has {len(folds)} groups beside that of test, and each is held out in turn. "
             f"Write folds: {len(folds)}."
         )
-        raise spec_error(spec, [Problem(("evaluation", "folds"), message)])
+        raise spec_error(spec, [Problem((section, "folds"), message)])
     if len(folds) < wanted:
         message = f"found {wanted}; training and validation have {len(folds) or 1} groups to hold out. Ask for fewer."
-        raise spec_error(spec, [Problem(("evaluation", "folds"), message)])
+        raise spec_error(spec, [Problem((section, "folds"), message)])
     return folds
 
 
@@ -168,13 +192,15 @@ def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:
                 f"{plan.spec.path}: resources.{family}: a trial asks for {_words(wanted, machines)}; the largest "
                 f"machine has {_machine_words(machines)}. Ask for less, or give --address of a larger cluster."
             )
-    store_gib = plan.data.store_nbytes / 2**30
+    one_gib, all_gib = plan.data.store_nbytes / 2**30, plan.store_nbytes / 2**30
     largest_gib = max(machine.memory_gib for machine in machines)
-    if 2 * store_gib > largest_gib:
+    if one_gib + all_gib > largest_gib:
         setting, advice = plan.data.smaller
+        of_folds = f", with those of {len(plan.trial_folds)} folds {all_gib:.1f} GiB," if all_gib > one_gib else ""
+        while_built = f"{one_gib:.1f} GiB more" if of_folds else "twice that"
         faults.append(
-            f"{plan.spec.path}: data.{'.'.join(map(str, setting))}: the store takes {store_gib:.1f} GiB and twice that "
-            f"while it is built; the largest machine has {largest_gib:.1f} GiB. {advice}"
+            f"{plan.spec.path}: data.{'.'.join(map(str, setting))}: the store takes {one_gib:.1f} GiB{of_folds} and "
+            f"{while_built} while it is built; the largest machine has {largest_gib:.1f} GiB. {advice}"
         )
     if faults:
         raise ResourceError("\n".join(faults))

@@ -21,14 +21,15 @@ from genotune.evaluation import (
     fit_baseline,
     load_winner,
     score_once,
+    winner_folder,
 )
 from genotune.facts import check_same_files, sweep_facts
 from genotune.journal import Journal, SweepState
 from genotune.judging import Judge, validate
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
 from genotune.ray_session import nodes, ray_session
+from genotune.refit import refit_winner, store_of_whole, whole
 from genotune.spec import read_spec
-from genotune.store import Store
 from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
 from genotune.trial import SharedStore, TrialSetup
 from genotune.workspace import find_sweep, workspace_of
@@ -185,17 +186,34 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
         _sweep(plan, journal, store, judge=judge, face=face)
         if plan.folds:
             _compare_finalists(plan, journal, face=face)
-        face.stage("Scoring the winner and the baseline on the test split")
         winner = choose_winner(journal.state, trials, judge)
         if winner is None:
             raise SweepError(f"{trials}: the checkpoints of this sweep are gone; no winner can be loaded.")
         journal.append("winner", **winner._asdict())
-        data: Store = store.get()
-        rival = fit_baseline(data, plan.trial_splits, seed=plan.spec.settings.search.seed)
-        baseline = validate(rival, data, splits=plan.trial_splits, judge=judge)
-        journal.append("baseline", name=BASELINE, metrics=finite(baseline))
-        subjects = {"winner": lambda: load_winner(winner, trials), BASELINE: lambda: rival}
-        score_once(journal, subjects, store=data, fold=plan.fold, judge=judge)
+        final = store
+        if plan.refits:
+            face.stage("Fitting the winner on training and validation together")
+            final = store_of_whole(plan, store)
+            refit_winner(plan, journal, final)
+        face.stage("Scoring the winner and the baseline on the test split")
+        _test(plan, journal, store, final=final)
+
+
+def _test(plan: SweepPlan, journal: Journal, store: SharedStore, *, final: SharedStore) -> None:
+    """The baseline on what trials were judged on; then it and the winner on test, both fitted on the same."""
+    judge, seed = plan.judge, plan.spec.settings.search.seed
+    found = []
+    for index, fold in enumerate(plan.trial_folds or [plan.fold]):
+        data = store.of_fold(index) if plan.trial_folds else store.get()
+        rival = fit_baseline(data, fold.splits, seed=seed)
+        found.append(validate(rival, data, splits=fold.splits, judge=judge))
+    means = {name: sum(metrics[name] for metrics in found) / len(found) for name in found[0]}
+    journal.append("baseline", name=BASELINE, metrics=finite(means))
+    data = final.get()
+    if plan.refits:
+        rival = fit_baseline(data, whole(plan.fold), seed=seed)
+    subjects = {"winner": lambda: load_winner(journal.state, journal.path.parent), BASELINE: lambda: rival}
+    score_once(journal, subjects, store=data, fold=plan.fold, judge=judge)
 
 
 def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judge, face: Face) -> None:
@@ -218,6 +236,7 @@ def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judg
         last=settings.trials.keep.last,
         timeout_s=settings.trials.timeout_minutes * 60,
         reproducible=settings.trials.reproducible,
+        folds=tuple(fold.splits for fold in plan.trial_folds),
         code=plan.spec.code,
     )
     tune_run = TuneRun(
@@ -243,14 +262,18 @@ def _compare_finalists(plan: SweepPlan, journal: Journal, *, face: Face) -> None
 
 
 def _shared_store(plan: SweepPlan, face: Face) -> SharedStore:
-    """The data behind one Ray object; the arrays that it was built from are let go."""
+    """The data behind Ray objects; the arrays that they were built from are let go."""
     import ray
 
     store, notes = plan.data.read_store(plan.fold)
     for note in notes:
         log.info("%s", note)
         face.note(note)
-    return SharedStore(ray.put(store))
+    shared = SharedStore(ray.put(store))
+    del store
+    if not plan.has_stores_of_folds:
+        return shared
+    return shared._replace(folds=tuple(ray.put(plan.data.read_store(fold).store) for fold in plan.trial_folds))
 
 
 def _register(plan: SweepPlan, journal: Journal, *, recorder: Recorder, uri: str) -> None:
@@ -260,9 +283,9 @@ def _register(plan: SweepPlan, journal: Journal, *, recorder: Recorder, uri: str
     registered = register_winner(
         tracking_uri=uri,
         run_id=recorder.trial_run_id(winner.trial),
-        model_folder=folder / "trials" / winner.checkpoint / "model",
+        model_folder=winner_folder(journal.state, folder),
         name=plan.spec.settings.name,
-        model=load_winner(winner, folder / "trials"),
+        model=load_winner(journal.state, folder),
         sweep_id=folder.name,
     )
     journal.append("registered", **registered._asdict())

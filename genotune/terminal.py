@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genotune.controller import Controller
-from genotune.evaluation import BASELINE, baseline_title, fold_mean
+from genotune.evaluation import BASELINE, baseline_title
 from genotune.journal import SweepState, TrialState
 from genotune.judging import Judge
 from genotune.metrics import METRICS
@@ -175,7 +175,9 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
     for note in plan.notes:
         out.print(Text.assemble(("note ", "yellow"), note))
     out.print(_split_table(plan))
-    out.print(f"store: {plan.data.store_nbytes / 1e6:,.1f} MB, once per node; twice that while the driver builds it")
+    n_stores = f" in {1 + len(plan.trial_folds)} stores, one for each fold" if plan.has_stores_of_folds else ""
+    more = f"{plan.data.store_nbytes / 1e6:,.1f} MB more" if n_stores else "twice that"
+    out.print(f"store: {plan.store_nbytes / 1e6:,.1f} MB{n_stores}, once per node; {more} while the driver builds it")
     hours = "" if settings.budget.hours is None else f" or {settings.budget.hours:g} h, whichever comes first"
     out.print(f"budget: {settings.budget.trials} trials{hours}")
     out.print(f"search: {settings.search.kind}; scheduler: {settings.scheduler.kind}")
@@ -185,7 +187,8 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
             f"finalists: the best {n} of each family are compared again on {len(plan.folds)} folds of all but test"
         )
     where = "" if plan.judge.bin_bp is None else f" in {plan.judge.bin_bp}-bp bins"
-    out.print(f"objective: {plan.judge.metric}{where} of validation")
+    judged_on = "validation" if not plan.trial_folds else f"the mean over {plan.judged_on}"
+    out.print(f"objective: {plan.judge.metric}{where} of {judged_on}")
     for family, forecast in plan.families.items():
         out.print(f"{family}: {_forecast_words(forecast, machines)}")
 
@@ -235,7 +238,7 @@ def summary(outcome: Outcome) -> list[str]:
     lines = [
         f"[bold]{trial.family}[/bold] of trial {trial.number} won, at epoch {state.winner['epoch']}: "
         f"{draw_words(trial, n=99)}",
-        f"  validation ({plan.name_split('validation')}): {metric} {value:.4f}, "
+        f"  {plan.judged_on}: {metric} {value:.4f}{_spread(state, metric)}, "
         f"{_beside(value, rival, metric, title=title)}",
         f"  test ({plan.name_split('test')}), scored once: {metric} {_number(tested['winner'])}, "
         f"{_beside(tested['winner'], tested[BASELINE], metric, title=title)}",
@@ -279,6 +282,14 @@ def _beside(value: float, baseline: float, metric: str, *, title: str) -> str:
     return f"no better: behind by {-gain:.4f}, {title} has {baseline:.4f}"
 
 
+def _spread(state: SweepState, metric: str) -> str:
+    """' ± ' and the standard deviation over the folds that the winner was judged on; nothing if it wasn't on any."""
+    assert state.winner is not None
+    metrics = state.trials[state.winner["trial"]].metrics.get(state.winner["epoch"], {})
+    spread = metrics.get(f"validation.{metric}_sd")
+    return "" if spread is None else f" ± {_number(spread)}"
+
+
 def family_lines(state: SweepState, metric: str, *, now_s: float) -> list[str]:
     """How each family did and what its trials cost, the best one first; nothing of a single family."""
     families = list(dict.fromkeys(trial.family for trial in state.trials.values()))
@@ -305,7 +316,8 @@ def finalist_lines(state: SweepState, judge: Judge, *, winner: int) -> list[str]
         values = np.array([metrics.get(judge.metric, math.nan) for metrics in folds.values()])
         spread = f"{_number(values.mean())} ± {_number(values.std(ddof=1))}"
         line = f"{len(folds)} folds: {judge.metric} {spread}, {state.trials[number].family} of trial {number}"
-        rows.append((judge.higher_is_better(fold_mean(state, number, judge)), line))
+        mean = judge.higher_is_better(float(values.mean()))
+        rows.append((mean if math.isfinite(mean) else -math.inf, line))
     rows.sort(key=lambda row: -row[0])
     if rows and not rows[0][1].endswith(f"of trial {winner}"):
         family = state.trials[winner].family

@@ -22,6 +22,7 @@ class TrialSetup(NamedTuple):
     Attributes:
         folder: the trials' own folders lie in it.
         timeout_s: a process that reports nothing for so long ends itself.
+        folds: on which each draw is fitted and judged; none: on `splits`.
         code: text of the Python files that the spec names.
     """
 
@@ -32,6 +33,7 @@ class TrialSetup(NamedTuple):
     last: int
     timeout_s: float
     reproducible: bool
+    folds: tuple[Splits, ...] = ()
     code: Mapping[str, str] = {}
 
 
@@ -84,14 +86,10 @@ def fit_trial(
     is_first = plan.rank == 0
     last = folder.latest() if is_first else None
     if last is not None:
-        send(_report_again(last, setup))
+        send(report_again(last, setup))
 
     def report(progress: Progress) -> float:
-        loss = progress.metrics.get("train_loss", 0.0)
-        if not math.isfinite(loss):
-            raise NotFiniteError(
-                f"the training loss is {loss} at epoch {progress.epoch}; a lower learning rate may help."
-            )
+        check_finite(progress)
         value: float = share(keep(progress) if is_first else None)
         return value
 
@@ -147,38 +145,66 @@ def trial_name(number: int) -> str:
     return f"trial-{number:04d}"
 
 
-def _report_again(last: Checkpoint, setup: TrialSetup) -> EpochReport:
+def check_finite(progress: Progress) -> None:
+    """Nothing, if a fit has not diverged.
+
+    Raises:
+        NotFiniteError: its training loss is not a number.
+    """
+    loss = progress.metrics.get("train_loss", 0.0)
+    if not math.isfinite(loss):
+        raise NotFiniteError(f"the training loss is {loss} at epoch {progress.epoch}; a lower learning rate may help.")
+
+
+def report_again(last: Checkpoint, setup: TrialSetup) -> EpochReport:
+    """What a trial said at its last checkpoint."""
     value = last.metrics[f"validation.{setup.judge.metric}"]
     return EpochReport(last.epoch, value, last.metrics, str(last.path.relative_to(setup.folder)))
 
 
 _stores: dict[str, Store] = {}
-"""The store of this process, by the id of its Ray object: read once, kept from trial to trial."""
+"""The stores of this process, by the id of their Ray objects: read once, kept from trial to trial."""
 
 
 class SharedStore(NamedTuple):
-    """A store behind one Ray object; hidden in a tuple, so that Ray hands on the reference and not the arrays."""
+    """A store behind a Ray object; hidden in a tuple, so that Ray hands on the reference and not the arrays.
+
+    Attributes:
+        reference: of the store of training and validation.
+        folds: of each fold's own, where a source learns from training samples what a store holds; none: one serves all.
+    """
 
     reference: Any
+    folds: tuple[Any, ...] = ()
 
     def get(self) -> Store:
         """The store, its arrays lying in the node's shared memory."""
+        return self._read(self.reference)
+
+    def of_fold(self, fold: int) -> Store:
+        """The store that the fold with this index is fitted and judged on."""
+        return self._read(self.folds[fold] if self.folds else self.reference)
+
+    def _read(self, reference: Any) -> Store:
         import ray
 
-        key = self.reference.hex()
+        key = reference.hex()
         if key not in _stores:
-            _stores.clear()
-            _stores[key] = ray.get(self.reference)
+            mine = {one.hex() for one in (self.reference, *self.folds)}
+            for other in _stores.keys() - mine:
+                del _stores[other]
+            _stores[key] = ray.get(reference)
         return _stores[key]
 
 
-def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSetup) -> None:
+def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSetup, fit: Callable[..., None]) -> None:
     """Run a trial in a Ray Tune actor, which may have run others before.
 
     Args:
         config: trial, family, params, seed, max_epochs, cpus, gpus.
         shared: the store.
         setup: of the sweep.
+        fit: called with the configuration and the shared store, and as `fit_trial` is.
     """
     from ray import tune
 
@@ -192,7 +218,7 @@ def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialS
     # A hung process can't be asked to stop: this ends it from a thread of C, and Tune starts the trial again.
     faulthandler.dump_traceback_later(setup.timeout_s, exit=True)
     try:
-        fit_trial(config, shared.get(), setup=setup, plan=plan, send=send)
+        fit(config, shared, setup=setup, plan=plan, send=send)
     except (NotFiniteError, FitError) as error:
         faulthandler.cancel_dump_traceback_later()
         tune.report({"failure": str(error)})  # raised, it would be tried again, to the same end

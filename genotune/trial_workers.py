@@ -24,6 +24,7 @@ from genotune.trial import (
     run_in_tune,
     trial_name,
 )
+from genotune.trial_folds import fit_on_folds
 
 _END_TIMEOUT_S: Final = 30
 """So long Tune waits for a stopped trial to end its workers before it ends the whole trial."""
@@ -39,9 +40,17 @@ def run_trial(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSet
         scratch: a folder for files of Ray's own, seen by all machines.
     """
     if config["workers"] == 1:
-        run_in_tune(config, shared=shared, setup=setup)
+        run_in_tune(config, shared=shared, setup=setup, fit=_fit_on_folds if setup.folds else _fit)
     else:
         _lead(config, shared=shared, setup=setup, scratch=scratch)
+
+
+def _fit(config: Mapping[str, Any], shared: SharedStore, **rest: Any) -> None:
+    fit_trial(config, shared.get(), **rest)
+
+
+def _fit_on_folds(config: Mapping[str, Any], shared: SharedStore, *, setup: TrialSetup, **rest: Any) -> None:
+    fit_on_folds(config, [shared.of_fold(fold) for fold in range(len(setup.folds))], setup=setup, **rest)
 
 
 def _lead(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSetup, scratch: Path) -> None:

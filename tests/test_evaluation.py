@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from genotune.evaluation import choose_finalists, choose_winner, finite, fold_mean, score_once
+from genotune.evaluation import (
+    Candidate,
+    choose_finalists,
+    choose_winner,
+    finite,
+    fold_mean,
+    score_once,
+    winner_folder,
+)
 from genotune.genome.fold import Fold
 from genotune.journal import Journal
 from genotune.judging import Judge
@@ -22,9 +30,10 @@ def journal(tmp_path):
         yield journal
 
 
-def report(journal, trial, epoch, value, *, kept=True):
+def report(journal, trial, epoch, value, *, kept=True, folds=()):
     path = f"trial-{trial:04d}/epoch-{epoch:04d}"
-    journal.append("report", trial=trial, epoch=epoch, value=value, metrics={}, checkpoint=path)
+    metrics = {f"fold_{fold + 1}.pearson": found for fold, found in enumerate(folds)}
+    journal.append("report", trial=trial, epoch=epoch, value=value, metrics=metrics, checkpoint=path)
     if kept:
         (journal.path.parent / path).mkdir(parents=True)
 
@@ -62,6 +71,10 @@ def test_of_two_equal_the_earlier_trial_and_epoch_wins(journal):
     assert chosen(journal) == (0, 1)
 
 
+def one(trial):
+    return Candidate(trial, 1, 0.0, "")
+
+
 def score_folds(journal, trial, *values, epoch=1):
     for fold, value in enumerate(values):
         metrics = {} if value is None else {"pearson": value}
@@ -87,7 +100,7 @@ def test_finalists_that_were_compared_on_folds_win_by_their_mean_there(journal):
     report(journal, 2, 1, 0.8)
     score_folds(journal, 0, 0.4, 0.5)
     score_folds(journal, 1, 0.7, 0.3)
-    assert fold_mean(journal.state, 1, Judge("pearson")) == pytest.approx(0.5)
+    assert fold_mean(journal.state, one(1), Judge("pearson")) == pytest.approx(0.5)
     assert chosen(journal) == (1, 1)
 
 
@@ -111,6 +124,26 @@ def test_a_simpler_family_wins_if_it_is_within_one_standard_error_of_the_best(jo
     assert chosen(journal) == (winner, 1)
 
 
+@pytest.mark.parametrize(
+    ("cnn", "ridge", "winner"),
+    [((0.52, 0.50, 0.54), (0.50, 0.50, 0.50), 0), ((0.56, 0.46, 0.51), (0.50, 0.50, 0.50), 1)],
+)
+def test_trials_that_were_fitted_on_folds_are_compared_in_the_same_way(journal, cnn, ridge, winner):
+    report(journal, 0, 1, sum(cnn) / 3, folds=cnn)
+    report(journal, 1, 1, sum(ridge) / 3, folds=ridge)
+    report(journal, 2, 1, 0.1, folds=(0.1, 0.1, 0.1))
+    assert chosen(journal) == (winner, 1)
+
+
+def test_the_winners_model_is_the_one_that_was_fitted_again(journal):
+    report(journal, 0, 1, 0.9)
+    journal.append("winner", trial=0, epoch=1, value=0.9, checkpoint="trial-0000/epoch-0001")
+    folder = journal.path.parent
+    assert winner_folder(journal.state, folder) == folder / "trials" / "trial-0000" / "epoch-0001" / "model"
+    journal.append("refitted", trial=0, epoch=1, model="refitted/model")
+    assert winner_folder(journal.state, folder) == folder / "refitted" / "model"
+
+
 def test_the_better_of_a_family_wins_however_near_the_other_is(journal):
     report(journal, 0, 1, 0.9)
     report(journal, 2, 1, 0.9)
@@ -125,8 +158,8 @@ def test_a_finalist_without_a_value_on_a_fold_cannot_win(journal):
     score_folds(journal, 0, 0.9, None)
     score_folds(journal, 1, 0.1, 0.1)
     assert chosen(journal) == (1, 1)
-    assert fold_mean(journal.state, 0, Judge("pearson")) == -math.inf
-    assert fold_mean(journal.state, 0, Judge("mse")) == math.inf
+    assert fold_mean(journal.state, one(0), Judge("pearson")) == -math.inf
+    assert fold_mean(journal.state, one(0), Judge("mse")) == math.inf
 
 
 def test_without_any_there_is_no_winner(journal):

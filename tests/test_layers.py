@@ -13,16 +13,16 @@ PACKAGE = Path(__file__).parents[1] / "genotune"
 LAYERS = [
     {"store", "genome", "columns", "metrics", "scoring", "settings", "errors"},
     {"data", "trainables", "tuning"},
-    {"trial", "trial_workers", "worker_group", "judging", "checkpoints", "journal", "tracking", "spec"},
+    {"trial", "trial_folds", "trial_workers", "worker_group", "judging", "checkpoints", "journal", "tracking", "spec"},
     {"controller", "plan", "ray_session", "workspace"},
-    {"sweep", "evaluation", "facts", "finalists"},
+    {"sweep", "evaluation", "facts", "finalists", "refit"},
     {"run"},
     {"terminal"},
     {"cli"},
 ]
 SIBLINGS_APART = [{"data", "trainables", "tuning"}, {"sweep", "evaluation"}]
 WHO_MAY = {
-    "ray": {"sweep", "trial", "trial_workers", "worker_group", "data", "ray_session", "run", "finalists"},
+    "ray": {"sweep", "trial", "trial_workers", "worker_group", "data", "ray_session", "run", "finalists", "refit"},
     "mlflow": {"tracking"},
     "torch": {"trainables", "trial", "trial_workers"},
     "xgboost": {"trainables"},

@@ -219,3 +219,11 @@ def test_this_machine_has_something_to_offer():
     assert machine.cpus >= 1
     assert machine.memory_gib > 0.1
     assert machine.where == "this machine"
+
+
+def test_of_tracks_one_store_serves_all_folds_of_the_trials(edited):
+    plan = plan_of(edited(("trials: {concurrent: 1}", "trials: {concurrent: 1, folds: 2}")))
+    assert len(plan.trial_folds) == 2
+    assert plan.refits
+    assert plan.judged_on == "2 folds of training and validation"
+    assert plan.store_nbytes == plan.data.store_nbytes

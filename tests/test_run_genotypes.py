@@ -10,12 +10,13 @@ import pytest
 from data.plink_builders import default_bim, write_fileset
 
 from builders import clean_environment, rows
+from genotune.genome.fold import Fold
 from genotune.journal import read_state
 from genotune.judging import score_model
 from genotune.plan import make_plan
 from genotune.spec import read_spec
 from genotune.store import Splits
-from genotune.trainables import build_trainable
+from genotune.trainables import build_trainable, load_model
 from genotune.trainables.trainable import FitPlan
 from sweeps import assert_record_is_complete, runs, sweep_folder
 
@@ -191,3 +192,30 @@ def test_the_same_spec_and_seed_give_the_same_trials_and_scores(genotune, mice, 
         state = read_state(folder)
         found.append(([(trial.params, trial.curve) for trial in state.trials.values()], state.winner, state.scores))
     assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_trials_on_folds_learn_filters_and_ranks_anew_in_each_and_the_winner_once_more_on_all(genotune, mice, tmp_path):
+    folds = {"evaluation: {folds: 3, finalists: 1}\n": "", "{concurrent: 1}": "{concurrent: 1, folds: 3}"}
+    spec = spec_for(tmp_path, "weight", **folds)
+    result = genotune("run", spec)
+    assert result.returncode == 0, result.stdout + result.stderr
+    state = read_state(sweep_folder(tmp_path))
+    assert_record_is_complete(tmp_path, state)
+    plan = make_plan(read_spec(spec))
+    stores = [plan.data.read_store_here(fold).store for fold in plan.trial_folds]
+    kept = [set(store.variants.ids.tolist()) for store in stores]
+    assert kept[0] != kept[1] != kept[2], "the most associated ones differ from fold to fold"
+    number = next(trial.number for trial in state.trials.values() if trial.family == "ridge")
+    trial = state.trials[number]
+    for index, (fold, store) in enumerate(zip(plan.trial_folds, stores, strict=True)):
+        trainable = build_trainable("ridge", trial.params, store.columns)
+        model = trainable.fit(store, fold.splits, report=lambda _: None, plan=FitPlan(trial.seed, 1))
+        scores = score_model(model, store, members=fold.validation, judge=plan.judge)
+        assert trial.metrics[1][f"fold_{index + 1}.pearson"] == pytest.approx(scores["pearson"], abs=1e-6)
+    final = load_model(sweep_folder(tmp_path) / "refitted" / "model")
+    everyone = Fold(np.union1d(plan.fold.train, plan.fold.validation), plan.fold.validation, plan.fold.test)
+    store = plan.data.read_store_here(everyone).store
+    np.testing.assert_array_equal(final.variants.ids, store.variants.ids[: len(final.variants.ids)])
+    scores = score_model(final, store, members=plan.fold.test, judge=plan.judge)
+    assert scores["pearson"] == pytest.approx(state.scores["winner"]["pearson"], abs=1e-6)

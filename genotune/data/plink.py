@@ -111,6 +111,8 @@ class PlinkPlan(SourcePlan):
     samples: SampleFacts
     notes: tuple[str, ...]
 
+    learns_from_training: ClassVar[bool] = True
+
     @property
     def n_variants(self) -> int:
         """That are kept, at most."""

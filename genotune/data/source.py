@@ -44,6 +44,9 @@ class SourcePlan(ABC):
 
     notes: tuple[str, ...]
 
+    learns_from_training: ClassVar[bool] = False
+    """Whether a store's content depends on the training samples (filters, ranks): each fold has one of its own then."""
+
     @property
     @abstractmethod
     def target(self) -> TargetKind:

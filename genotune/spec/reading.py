@@ -272,6 +272,19 @@ def _problems_of_workers(settings: SpecFile, space: Space) -> Iterator[Problem]:
             yield Problem(("resources", family, "gpus"), message)
 
 
+def _problems_of_folds(settings: SpecFile) -> Iterator[Problem]:
+    """Trials on folds that are compared on folds again, or fitted by several workers."""
+    if settings.trials.folds is None:
+        return
+    if settings.evaluation.folds is not None:
+        message = "the trials are fitted on folds already (trials.folds), and compared by their means. Remove one."
+        yield Problem(("evaluation", "folds"), message)
+    for family, resources in settings.resources.items():
+        if resources.workers > 1:
+            message = f"found {resources.workers}; a trial on folds (trials.folds) is fitted by one. Write workers: 1."
+            yield Problem(("resources", family, "workers"), message)
+
+
 def _crossed(settings: SpecFile, space: Space) -> Iterator[Problem]:
     """Faults that lie between two parts of the file."""
     fault = settings.data.bin_fault(settings.objective.bin_bp)
@@ -281,6 +294,7 @@ def _crossed(settings: SpecFile, space: Space) -> Iterator[Problem]:
     if settings.split.of != settings.data.splits_of:
         yield Problem(("split", "by"), _wrong_split(settings))
     yield from _problems_of_workers(settings, space)
+    yield from _problems_of_folds(settings)
     for family, fault_of_search in settings.search.problems(space):
         index = list(space).index(family)
         yield Problem(("models", index, "params", *fault_of_search.path), fault_of_search.message)

@@ -90,12 +90,13 @@ class Evaluation(Settings):
             validation wins.
         finalists: draws of each family that are compared so.
         strata: names of sets of peaks (data.peaks); metrics are recorded of the bins inside and outside of each too.
+        refit: the winner is fitted once more, on training and validation together, before it is tested.
     """
 
     folds: Annotated[int, Field(ge=2, le=20)] | None = None
     finalists: Annotated[int, Field(ge=1)] = 2
     strata: tuple[str, ...] = ()
-    refit: Literal[False] = False
+    refit: bool = False
     seeds: Literal[1] = 1
 
 
@@ -115,6 +116,8 @@ class Trials(Settings):
         keep: which of its checkpoints are kept.
         reproducible: only deterministic kernels.
         concurrent: trials at once; null: as many as the machines have room for.
+        folds: each draw is fitted without each of so many folds of training and validation together, and judged by the
+            mean over them; the winner is then fitted on all of them. null: fitted on training, judged on validation.
     """
 
     timeout_minutes: Amount = 30
@@ -122,6 +125,7 @@ class Trials(Settings):
     keep: Keep = Keep()
     reproducible: bool = False
     concurrent: Annotated[int, Field(ge=1)] | None = None
+    folds: Annotated[int, Field(ge=2, le=20)] | None = None
 
 
 class Tracking(Settings):

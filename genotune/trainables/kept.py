@@ -10,13 +10,27 @@ from genotune.store import Store
 T = TypeVar("T")
 
 
+class _Folds:
+    """How many folds the trials of this process go through in turn."""
+
+    n = 1
+
+
+_for_folds = _Folds()
+
+
+def keep_for_folds(n_folds: int) -> None:
+    """From now on keep as much for each of so many folds: a trial comes back to the first of them at each epoch."""
+    _for_folds.n = n_folds
+
+
 class Kept(Generic[T]):
     """Things made from stores: of each store the last used ones, for as long as the store itself lives.
 
     What is kept must not hold on to the store, which would then never be let go.
 
     Args:
-        most: things of one store at most.
+        most: things of one store at most; as many for each fold, see `keep_for_folds`.
     """
 
     def __init__(self, most: int) -> None:
@@ -36,7 +50,7 @@ class Kept(Generic[T]):
         """
         things = self._of_store.setdefault(store, OrderedDict())
         if key not in things:
-            while len(things) >= self._most:
+            while len(things) >= self._most * _for_folds.n:
                 things.popitem(last=False)
             things[key] = make()
         things.move_to_end(key)
