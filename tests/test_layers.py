@@ -32,6 +32,7 @@ WHO_MAY = {
     "pybigtools": {"data"},
     "pysam": {"data"},
     "rich": {"terminal"},
+    "scipy": {"genome"},
     "typer": {"cli"},
 }
 HEAVY = ("torch", "xgboost", "mlflow", "ray")

@@ -5,8 +5,9 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from genotune.data.variant_statistics import Statistics, hardy_weinberg_p
+from genotune.data.variant_statistics import Statistics
 from genotune.errors import DataError
+from genotune.genome.hardy_weinberg import hardy_weinberg_p
 from genotune.settings import Settings
 from genotune.store import IntArray
 
@@ -67,7 +68,7 @@ def select_variants(
     }
     if filters.min_hwe_p > 0:
         tests[f"with a Hardy-Weinberg p-value below {filters.min_hwe_p:g}"] = (
-            hardy_weinberg_p(statistics) < filters.min_hwe_p
+            hardy_weinberg_p(statistics.n_two, statistics.n_one, n_none=statistics.n_none) < filters.min_hwe_p
         )
     passing, reasons = np.ones(len(maf), dtype=np.bool_), []
     for reason, fails in tests.items():

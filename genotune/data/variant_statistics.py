@@ -9,20 +9,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from genotune.columns import TargetKind
+from genotune.genome.covariate_basis import covariate_basis, in_steps, orthonormal, standardized
 from genotune.store import MISSING_DOSAGE, DosageArray, FloatArray, IntArray, Values
 
 _NO_VARIANCE: Final = 1e-6
 """Below this share of its own variance, a variant that is regressed on the covariates has nothing left."""
-
-_CONSTANT: Final = 1e-13
-"""A column whose distance from its mean is this small beside its length is constant but for rounding."""
-
-_DEPENDENT: Final = 1e-6
-"""A direction this short beside standardized columns is rounding: covariates have seven digits."""
-
-_STEP: Final = 2.0**-40
-"""Bases are whole multiples of it, so that sums of dosages times a basis are exact in float64, whatever their order:
-variants with the same genotypes get the same association wherever they stand and however blocks are cut."""
 
 
 class Statistics(NamedTuple):
@@ -75,10 +66,10 @@ def trait_basis(trait: Values, covariates: FloatArray, *, kind: TargetKind) -> T
         kind: of the trait.
     """
     columns = trait[:, None] if kind != "multiclass" else (trait[:, None] == np.unique(trait)[1:]).astype(np.float64)
-    fixed = _orthonormal(np.column_stack([np.full(len(trait), len(trait) ** -0.5), _standardized(covariates)]))
-    wanted = _standardized(columns)
-    left = _orthonormal(wanted - fixed @ (fixed.T @ wanted))
-    return TraitBasis(_in_steps(left), _in_steps(fixed))
+    fixed = covariate_basis(covariates)
+    wanted = standardized(columns)
+    left = orthonormal(wanted - fixed @ (fixed.T @ wanted))
+    return TraitBasis(in_steps(left), in_steps(fixed))
 
 
 def block_statistics(dosage: DosageArray, basis: TraitBasis) -> Statistics:
@@ -112,55 +103,6 @@ def block_statistics(dosage: DosageArray, basis: TraitBasis) -> Statistics:
 def join_statistics(parts: list[Statistics]) -> Statistics:
     """Of blocks in a row."""
     return Statistics(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-
-def hardy_weinberg_p(statistics: Statistics) -> Values:
-    """(v,) p-value of the exact test of Hardy-Weinberg proportions; 1 where no genotype is known.
-
-    Source: Wigginton et al. 2005, equations 1 and 2: the probabilities of all numbers of heterozygotes that are
-    possible for these allele counts, those summed that are not above that of the number which was seen.
-    """
-    from math import lgamma
-
-    n_most = int(statistics.n_called.max(initial=0))
-    log_factorial = np.array([lgamma(n + 1) for n in range(n_most + 1)])
-    p = np.ones(len(statistics.n_two))
-    genotypes = zip(statistics.n_two.tolist(), statistics.n_one.tolist(), statistics.n_none.tolist(), strict=True)
-    for index, (n_two, n_one, n_none) in enumerate(genotypes):
-        rare = min(2 * n_two + n_one, 2 * n_none + n_one)
-        n = n_two + n_one + n_none
-        hets = np.arange(rare % 2, rare + 1, 2)
-        rare_homozygotes = (rare - hets) // 2
-        logs = (
-            hets * np.log(2)
-            - log_factorial[hets]
-            - log_factorial[rare_homozygotes]
-            - log_factorial[n - hets - rare_homozygotes]
-        )
-        weights = np.exp(logs - logs.max())
-        seen = weights[(n_one - rare % 2) // 2]
-        p[index] = min(1.0, weights[weights <= seen * (1 + 1e-7)].sum() / weights.sum())
-    return p
-
-
-def _standardized(columns: FloatArray | Values) -> Values:
-    """(s, q) columns with mean 0 and length 1; those that are constant are left out."""
-    exact = columns.astype(np.float64)
-    centred = exact - exact.mean(axis=0)
-    length = np.linalg.norm(centred, axis=0)
-    varies = length > _CONSTANT * np.linalg.norm(exact, axis=0)
-    return np.asarray(centred[:, varies] / length[varies])
-
-
-def _orthonormal(columns: Values) -> Values:
-    """(s, q) an orthonormal basis of what columns of length 1, or parts of such, span."""
-    left, singular, _ = np.linalg.svd(columns, full_matrices=False)
-    return np.asarray(left[:, singular > _DEPENDENT])
-
-
-def _in_steps(basis: Values) -> Values:
-    """See `_STEP`."""
-    return np.asarray(np.round(basis / _STEP) * _STEP)
 
 
 def _sum_of_squares(rows: Values) -> Values:

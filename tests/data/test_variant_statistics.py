@@ -1,6 +1,4 @@
 import itertools
-import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,9 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genotune.data.variant_statistics import (
-    Statistics,
     block_statistics,
-    hardy_weinberg_p,
     join_statistics,
     trait_basis,
 )
@@ -56,24 +52,6 @@ def association_by_least_squares(dosage, trait, covariates, *, kind):
         unexplained = residuals(left, residuals(columns, beside))
         found.append(1 - (unexplained @ unexplained) / (left @ left))
     return np.array(found)
-
-
-def hardy_weinberg_by_enumeration(n_two, n_one, n_none):
-    """The exact p-value in fractions: each number of heterozygotes that these allele counts allow."""
-    n, copies = n_two + n_one + n_none, 2 * n_two + n_one
-    chances = {}
-    for hets in range(copies % 2, min(copies, 2 * n - copies) + 1, 2):
-        twos = (copies - hets) // 2
-        ways = math.comb(n, hets) * math.comb(n - hets, twos) * 2**hets
-        chances[hets] = Fraction(ways, math.comb(2 * n, copies))
-    assert sum(chances.values()) == 1
-    return float(sum(chance for chance in chances.values() if chance <= chances[n_one]))
-
-
-def counted(*genotypes):
-    """Statistics of variants with these numbers of samples with two, one and no copies."""
-    n_two, n_one, n_none = np.array(genotypes, dtype=np.int64).T
-    return Statistics(n_two, n_one, n_none, np.full(len(genotypes), 0.5))
 
 
 def test_genotypes_are_counted_and_missing_ones_are_not():
@@ -194,7 +172,6 @@ def test_which_allele_is_counted_does_not_matter():
     one, two = block_statistics(dosage, basis), block_statistics(other, basis)
     np.testing.assert_allclose(one.association, two.association, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(one.frequency, 1 - two.frequency, rtol=1e-12)
-    np.testing.assert_array_equal(hardy_weinberg_p(one), hardy_weinberg_p(two))
 
 
 @settings(max_examples=30, deadline=None)
@@ -244,51 +221,3 @@ def test_one_block_of_the_counts_of_many_samples_stays_exact():
     found = block_statistics(dosage, trait_basis(trait, covariates, kind="quantitative")).association
     expected = association_by_least_squares(dosage, trait, covariates, kind="quantitative")
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-12)
-
-
-# The example of 100 samples with 21 copies of the rarer allele. Source: Wigginton et al. 2005.
-WIGGINTON = {
-    7: 0.000001,
-    9: 0.000048,
-    11: 0.000919,
-    13: 0.010293,
-    15: 0.069576,
-    17: 0.284042,
-    19: 1.0,
-    21: 0.593645,
-}
-
-
-def test_hardy_weinberg_equals_the_example_of_its_authors():
-    hets = np.array(list(WIGGINTON))
-    twos = (21 - hets) // 2
-    found = hardy_weinberg_p(counted(*zip(twos, hets, 100 - hets - twos, strict=True)))
-    np.testing.assert_allclose(found, list(WIGGINTON.values()), atol=5e-7)
-
-
-def test_hardy_weinberg_by_hand():
-    # Two samples, two copies: hets 0 by 2 of 6 ways, hets 2 by 4 of 6.
-    np.testing.assert_allclose(hardy_weinberg_p(counted((1, 0, 1), (0, 2, 0))), [1 / 3, 1], rtol=1e-12)
-
-
-def test_without_copies_or_genotypes_nothing_speaks_against_hardy_weinberg():
-    np.testing.assert_array_equal(hardy_weinberg_p(counted((0, 0, 0), (0, 0, 9), (9, 0, 0), (0, 1, 0))), np.ones(4))
-
-
-def test_of_no_variant_there_is_no_p_value():
-    empty = np.empty(0, dtype=np.int64)
-    assert hardy_weinberg_p(Statistics(empty, empty, empty, empty.astype(np.float64))).shape == (0,)
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(*[st.integers(0, 60)] * 3), min_size=1, max_size=5))
-def test_hardy_weinberg_equals_exact_enumeration(genotypes):
-    expected = [hardy_weinberg_by_enumeration(*each) for each in genotypes]
-    np.testing.assert_allclose(hardy_weinberg_p(counted(*genotypes)), expected, rtol=1e-9)
-
-
-def test_hardy_weinberg_of_many_samples_neither_overflows_nor_loses_the_tail():
-    genotypes = (900, 1000, 900), (2000, 0, 1), (30, 2000, 40)
-    expected = [hardy_weinberg_by_enumeration(*each) for each in genotypes]
-    np.testing.assert_allclose(hardy_weinberg_p(counted(*genotypes)), expected, rtol=1e-8)
-    assert expected[1] < 1e-3
