@@ -3,7 +3,7 @@
 All arrays are read-only in a trial: they lie in shared memory. An outline is what is known of a store before that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, NamedTuple
 
@@ -304,9 +304,23 @@ class Variants(NamedTuple):
 
     def first(self, n: int) -> "Variants":
         """The first n of them."""
-        return Variants(
-            self.ids[:n], self.contigs[:n], self.starts[:n], self.counted[:n], self.other[:n], self.frequency[:n]
-        )
+        return self._replace(**{name: array[:n] for name, array in self._asdict().items()})
+
+    def take(self, places: IntArray) -> "Variants":
+        """Those at the given places, in that order."""
+        return self._replace(**{name: array[places] for name, array in self._asdict().items()})
+
+    def places_of(self, wanted: "Variants") -> IntArray:
+        """(variant,) where each of the wanted ones stands here, by its place, alleles and ID; -1 where it doesn't."""
+        if len(wanted.ids) <= len(self.ids) and all(
+            np.array_equal(mine[: len(theirs)], theirs) for mine, theirs in zip(self[:5], wanted[:5], strict=True)
+        ):
+            return np.arange(len(wanted.ids))
+        place = {key: index for index, key in enumerate(self._keys())}
+        return np.array([place.get(key, -1) for key in wanted._keys()], dtype=np.int64)
+
+    def _keys(self) -> Iterator[tuple[object, ...]]:
+        return zip(*(array.tolist() for array in self[:5]), strict=True)
 
 
 @dataclass(frozen=True, eq=False)

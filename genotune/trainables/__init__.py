@@ -11,7 +11,7 @@ from genotune.trainables.boosted_trees_genotypes import GenotypeTrees
 from genotune.trainables.boosted_trees_tracks import TrackTrees
 from genotune.trainables.gblup import GBLUP
 from genotune.trainables.kmer_ridge import KmerRidge
-from genotune.trainables.model import MODEL_FILE, Model
+from genotune.trainables.model import MODEL_FILE, GenotypeModel, Model
 from genotune.trainables.poisson_cnn import PoissonCNN
 from genotune.trainables.torch_module import TorchModule
 from genotune.trainables.trainable import Trainable
@@ -80,4 +80,9 @@ def load_model(folder: Path, *, trust_code: bool = False) -> Model:
             "you trust who made it: load_model(..., trust_code=True), in MLflow "
             "load_model(..., model_config={'trust_code': True})."
         )
-    return kind.load_model(folder)
+    model = kind.load_model(folder)
+    if not isinstance(model, GenotypeModel):
+        return model
+    from genotune.trainables.prepared import with_preparation
+
+    return with_preparation(model, folder)

@@ -9,10 +9,11 @@ from genotune.errors import Problem
 from genotune.store import GenotypeOutline, GenotypeStore, Splits
 from genotune.trainables.boosted_trees import BoostedTrees
 from genotune.trainables.model import Model
+from genotune.trainables.preparation import Prepares
 from genotune.trainables.trainable import FitPlan, Report
 
 
-class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore]):
+class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], Prepares):
     """Hyperparameters of the trees on genotypes.
 
     Attributes:

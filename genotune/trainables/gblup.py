@@ -23,6 +23,7 @@ from genotune.trainables.model import (
     write_record,
     write_variants,
 )
+from genotune.trainables.preparation import Prepares
 from genotune.trainables.trainable import FitPlan, Progress, Report, Trainable
 
 LEAST_PROBABILITY: Final = 0.001
@@ -34,7 +35,7 @@ _DEPENDENT: Final = 1e-5
 _RELATIONSHIPS: Final = Kept[Relationship](most=2)
 
 
-class GBLUP(Trainable[GenotypeOutline, GenotypeStore]):
+class GBLUP(Trainable[GenotypeOutline, GenotypeStore], Prepares):
     """Hyperparameters of the prediction.
 
     Attributes:

@@ -36,8 +36,8 @@ class Preparation(Settings):
         clump: null: variants in linkage disequilibrium stay.
         impute: what a missing dosage becomes: 'mean' or 'mode' of the variant, or 'none': the family's own way.
         components: so many principal components of the genotypes are covariates too.
-        adjust: what covariates are for: 'features' beside the variants, or 'residuals': a quantitative trait is regressed
-            on them first, and its residuals are learned.
+        adjust: what covariates are for: 'features' beside the variants, or 'residuals': a quantitative trait is
+            regressed on them first, and its residuals are learned.
     """
 
     min_maf: Annotated[float, Field(ge=0, le=0.5)] = 0.0

@@ -101,9 +101,7 @@ def fit_prepared(
     return PreparedModel(model, prepared.recipe)
 
 
-def prepare(
-    preparation: Preparation, store: GenotypeStore, samples: IntArray, *, n_variants: int | None
-) -> Prepared:
+def prepare(preparation: Preparation, store: GenotypeStore, samples: IntArray, *, n_variants: int | None) -> Prepared:
     """The store prepared on these samples; the same object each time it is asked for, as long as it is kept.
 
     Args:
@@ -133,7 +131,7 @@ def _prepare(preparation: Preparation, store: GenotypeStore, samples: IntArray, 
     names, phenotype = store.covariate_names, store.phenotype
     if preparation.adjust == "residuals":
         design = _design(covariates)
-        regression = np.linalg.lstsq(design[samples], phenotype[samples], rcond=None)[0]
+        regression: Values = np.linalg.lstsq(design[samples], phenotype[samples], rcond=None)[0].astype(np.float64)
         recipe = recipe._replace(regression=regression)
         phenotype, covariates, names = phenotype - design @ regression, covariates[:, :0], ()
     made = replace(
@@ -264,6 +262,6 @@ class PreparedModel(GenotypeModel):
         return cls(inner, recipe)
 
 
-def is_prepared(folder: Path) -> bool:
-    """Whether a saved model's folder holds one of prepared genotypes."""
-    return (folder / _FILE).is_file()
+def with_preparation(model: GenotypeModel, folder: Path) -> GenotypeModel:
+    """A family's model as it lies in a folder, within what prepares its genotypes if that lies there too."""
+    return PreparedModel.load(model, folder) if (folder / _FILE).is_file() else model

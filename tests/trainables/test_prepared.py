@@ -1,0 +1,194 @@
+"""Genotypes prepared for a family: chosen, filled, adjusted, on training samples alone; and saved with the model."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genotune.settings import build
+from genotune.store import DOSAGE_STEPS, MISSING_DOSAGE, GenotypeOutline, Splits, copies
+from genotune.trainables import build_trainable, load_model
+from genotune.trainables.preparation import Preparation
+from genotune.trainables.prepared import PreparedModel, fit_prepared, prepare
+from genotune.trainables.trainable import FitError, FitPlan
+from genotype_builders import build_genotypes, split_samples
+
+PLAN = FitPlan(seed=1, max_epochs=2)
+FAMILIES = {"ridge": {}, "boosted_trees": {"rounds_per_epoch": 5, "max_depth": 2}}
+
+
+def preparation(**values):
+    return build(Preparation, values)
+
+
+def fit(store, splits, family, prepared, *, report=lambda progress: None, **params):
+    trainable = build_trainable(family, {**FAMILIES[family], **params, "prepare": prepared}, store.columns)
+    return fit_prepared(trainable, store, splits, report=report, plan=PLAN)
+
+
+def p_of(store, samples, variant):
+    """By scipy, without covariates, on the samples whose genotype is known."""
+    known = samples[store.dosage[samples, variant] != MISSING_DOSAGE]
+    return scipy.stats.linregress(store.dosage[known, variant], store.phenotype[known]).pvalue
+
+
+def test_the_most_associated_variants_of_the_training_samples_come_first():
+    store = build_genotypes(missing=0.05)
+    samples = split_samples(store).train
+    p = np.array([p_of(store, samples, variant) for variant in range(store.n_variants)])
+    made = prepare(preparation(), store, samples, n_variants=7)
+    expected = np.argsort(p)[:7]
+    np.testing.assert_array_equal(made.store.variants.ids, store.variants.ids[expected])
+    np.testing.assert_array_equal(made.store.dosage, store.dosage[:, expected])
+    few = prepare(preparation(max_p=0.01), store, samples, n_variants=None)
+    assert few.store.n_variants == np.count_nonzero(p <= 0.01) < store.n_variants
+
+
+def test_rare_variants_are_left_out_by_their_frequency_among_training_samples():
+    store = build_genotypes(n_samples=200)
+    store.dosage[:140, 5] = 0
+    store.dosage[:7, 5] = 1  # 7 of 280 alleles, and common among the others
+    store.dosage[140:, 5] = 2
+    samples = split_samples(store).train
+    for least, is_there in ((0.025, True), (0.026, False)):
+        made = prepare(preparation(min_maf=least), store, samples, n_variants=None)
+        assert ("rs5" in made.store.variants.ids) == is_there
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "count"])
+def test_every_kind_of_trait_ranks_what_matters_first(kind):
+    store = build_genotypes(n_samples=600, kind=kind, covariates=2)
+    made = prepare(preparation(), store, split_samples(store).train, n_variants=4)
+    assert {*made.store.variants.ids} == {"rs0", "rs1", "rs2", "rs3"}
+
+
+@pytest.mark.parametrize(("how", "dtype"), [("mode", np.int8), ("mean", np.uint16)])
+def test_missing_dosages_are_filled_by_what_the_training_samples_say(how, dtype):
+    store = build_genotypes(missing=0.1)
+    samples = split_samples(store).train
+    made = prepare(preparation(impute=how), store, samples, n_variants=None)
+    assert made.store.dosage.dtype == dtype
+    places = store.variants.places_of(made.store.variants)
+    for column, place in enumerate(places):
+        known = store.dosage[samples, place][store.dosage[samples, place] != MISSING_DOSAGE]
+        expected = known.mean() if how == "mean" else np.bincount(known).argmax()
+        is_missing = store.dosage[:, place] == MISSING_DOSAGE
+        found = copies(made.store.dosage[:, column])
+        np.testing.assert_allclose(found[is_missing], expected, atol=0.5 / DOSAGE_STEPS)
+        np.testing.assert_array_equal(found[~is_missing], store.dosage[~is_missing, place])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "prepared",
+    [
+        {},
+        {"max_p": 0.1, "impute": "mean"},
+        {"min_maf": 0.3, "impute": "mode", "adjust": "residuals"},
+    ],
+    ids=str,
+)
+def test_a_saved_model_predicts_what_it_did_on_samples_of_any_store(tmp_path, family, prepared):
+    store = build_genotypes(missing=0.05, covariates=2)
+    splits = split_samples(store)
+    model = fit(store, splits, family, prepared, n_variants=9)
+    assert isinstance(model, PreparedModel)
+    expected = model.predict_samples(store, splits.validation)
+    model.save(tmp_path)
+    again = load_model(tmp_path)
+    np.testing.assert_array_equal(again.predict_samples(store, splits.validation), expected)
+    shuffled = np.random.default_rng(0).permutation(store.n_variants)
+    other = replace(store, dosage=store.dosage[:, shuffled], variants=store.variants.take(shuffled))
+    np.testing.assert_array_equal(again.predict_samples(other, splits.validation), expected)
+    assert again.facts() == model.facts()
+    assert np.corrcoef(expected, store.phenotype[splits.validation])[0, 1] > 0.4
+
+
+def test_what_is_reported_in_an_epoch_predicts_from_the_whole_store():
+    store = build_genotypes(missing=0.05)
+    splits = split_samples(store)
+    seen = []
+
+    def report(progress):
+        seen.append(progress.model.predict_samples(store, splits.validation))
+
+    model = fit(store, splits, "boosted_trees", {"max_p": 0.1}, report=report)
+    assert len(seen) == 2
+    np.testing.assert_array_equal(seen[1], model.predict_samples(store, splits.validation))
+    assert (seen[0] != seen[1]).any()
+
+
+def test_residuals_are_learned_and_what_covariates_say_is_added_again():
+    store = build_genotypes(n_samples=400, covariates=2)
+    splits = split_samples(store)
+    design = np.column_stack([np.ones(400), store.covariates])
+    effects = np.linalg.lstsq(design[splits.train], store.phenotype[splits.train], rcond=None)[0]
+    made = prepare(preparation(adjust="residuals"), store, splits.train, n_variants=None)
+    np.testing.assert_allclose(made.store.phenotype, store.phenotype - design @ effects, atol=1e-8)
+    assert made.store.covariates.shape == (400, 0)
+    model = fit(store, splits, "ridge", {"adjust": "residuals"})
+    inner = model.inner.predict_samples(made.store, splits.validation)
+    expected = inner + (design @ effects)[splits.validation]
+    np.testing.assert_allclose(model.predict_samples(store, splits.validation), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@given(seed=st.integers(0, 1000))
+def test_no_other_sample_changes_anything_that_is_fitted(family, seed):
+    store = build_genotypes(n_samples=120, missing=0.05, covariates=1)
+    splits = split_samples(store)
+    shuffled = np.arange(120)
+    shuffled[splits.validation] = np.random.default_rng(seed).permutation(splits.validation)
+    other = replace(
+        store,
+        dosage=np.concatenate([store.dosage[splits.train], 2 - np.abs(store.dosage[shuffled[splits.validation]])]),
+        phenotype=store.phenotype[shuffled],
+        covariates=store.covariates[shuffled],
+    )
+    prepared = {"max_p": 0.3, "min_maf": 0.2, "impute": "mean", "adjust": "residuals"}
+    found = [fit(each, splits, family, prepared, n_variants=6) for each in (store, other)]
+    for mine, theirs in zip(found[0].recipe.variants, found[1].recipe.variants, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_array_equal(found[0].recipe.fill, found[1].recipe.fill)
+    np.testing.assert_array_equal(found[0].recipe.regression, found[1].recipe.regression)
+    predicted = [model.predict_samples(store, splits.train) for model in found]
+    np.testing.assert_array_equal(predicted[0], predicted[1])
+
+
+def test_it_is_made_once_for_trials_that_ask_for_the_same():
+    store = build_genotypes()
+    samples = split_samples(store).train
+    first = prepare(preparation(max_p=0.5), store, samples, n_variants=5)
+    assert prepare(preparation(max_p=0.5), store, samples, n_variants=5) is first
+    assert prepare(preparation(max_p=0.5), store, samples, n_variants=4) is not first
+    assert prepare(preparation(max_p=0.5), store, samples[:-1], n_variants=5) is not first
+
+
+def test_where_nothing_is_left_a_person_is_told_why():
+    store = build_genotypes(n_samples=60)
+    store.dosage[:, 7] = 1
+    message = (
+        r"^prepare: none of 40 variants is left \(1 don't vary among the training samples; "
+        r"39 are rarer than min_maf\)\. Loosen min_maf or max_p\.$"
+    )
+    with pytest.raises(FitError, match=message):
+        fit(store, Splits(np.arange(50), np.arange(50, 60)), "ridge", {"min_maf": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("values", "outline", "path"),
+    [
+        ({"components": 30}, {"n_samples": 30}, "components"),
+        ({"adjust": "residuals"}, {"kind": "binary", "n_covariates": 1}, "adjust"),
+        ({"adjust": "residuals"}, {}, "adjust"),
+    ],
+)
+def test_what_does_not_fit_the_samples_is_said(values, outline, path):
+    whole = {"n_samples": 100, "n_variants": 50, "kind": "quantitative", "n_classes": 0, "n_covariates": 0, **outline}
+    (problem,) = preparation(**values).problems(GenotypeOutline(**whole))
+    assert problem.path == (path,)
+    good = {"components": 30, "adjust": "residuals"}
+    assert preparation(**good).problems(GenotypeOutline(100, 50, "quantitative", 0, 1)) == []
