@@ -118,7 +118,7 @@ def test_statistics_come_as_named_columns_of_the_chosen_samples(tmp_path):
     reader = statistics_reader(tmp_path, dosage, samples=samples)
     table = reader.table(np.array([4, 9]))
     assert table.column_names == [VARIANT, *Statistics._fields]
-    assert table.schema.types == [pa.int64()] * 4 + [pa.float64()]
+    assert table.schema.types == [pa.int64()] * 5 + [pa.float64()] * 2
     assert table[VARIANT].to_pylist() == [4, 9]
     known = block_statistics(dosage[np.ix_(samples, [4, 9])], reader.basis)
     for name, column in known._asdict().items():
