@@ -1,4 +1,4 @@
-"""Boosted trees on genotypes: the training data of a trait, and the model. Whole dosages are handed over as they lie."""
+"""Boosted trees on genotypes: the training data of a trait, and the model. Whole dosages go in as they lie."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial

@@ -92,12 +92,12 @@ def plan():
 
 
 def dosage_of(plan):
-    reader = DosageReader(plan.fileset.bed, N_SAMPLES, N_VARIANTS, np.arange(N_SAMPLES))
+    reader = DosageReader(plan.genotypes.decoder, np.arange(N_SAMPLES))
     return reader.decode(np.arange(N_VARIANTS))
 
 
 def statistics_of(plan, rows, *, basis):
-    reader = StatisticsReader(plan.fileset.bed, N_SAMPLES, N_VARIANTS, rows, basis)
+    reader = StatisticsReader(plan.genotypes.decoder, rows, basis)
     return block_statistics(reader.decode(np.arange(N_VARIANTS)), basis)
 
 
