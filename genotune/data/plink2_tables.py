@@ -132,11 +132,12 @@ def _read_head(file: InputFile, *, first: Sequence[str], headerless: tuple[str, 
         least: columns of a table without a header.
     """
     _check_content(file)
-    n_lines, header = 0, None
+    n_lines, n_comments, header = 0, 0, None
     for line in _lines(file):
         if line.strip() and not line.startswith("#"):
             break
         n_lines += 1
+        n_comments = n_lines if line.startswith("#") else n_comments
         header = line if line.startswith(tuple(first)) else header
     else:
         line = ""
@@ -148,9 +149,10 @@ def _read_head(file: InputFile, *, first: Sequence[str], headerless: tuple[str, 
         if twice:
             raise DataError(f"{file.label}:{n_lines}: two columns are called {twice[0]}. Rename one.")
         return _Head(tuple(columns), n_lines)
-    found = len(line.split())
+    found, begin = len(line.split()), " or ".join(first)
+    if n_comments:
+        raise DataError(f"{file.label}:{n_comments}: no header line that begins with {begin}. {_AGAIN}")
     if found < least:
-        begin = " or ".join(first)
         raise DataError(
             f"{file.label}:{n_lines + 1}: {found} columns and no header; a header begins with {begin}, and without one "
             f"there are {least} columns at least. {_AGAIN}"
