@@ -137,7 +137,7 @@ class VcfDecoder(Decoder):
         if strange.any():
             sample = int(np.flatnonzero(strange)[0])
             raise DataError(
-                f"{self.vcf.label}: {_name(record)}: DS {fields[sample]} of {found[sample].name}; a dosage lies "
+                f"{self.vcf.label}: {_name(record)}: DS {_number(fields[sample]):g} of {found[sample].name}; a dosage lies "
                 "between 0 and 2 (0 and 1 where a genotype has one allele)."
             )
         steps = as_steps(copies)
@@ -161,10 +161,17 @@ class _Source:
             self._open()
             self._numbered, self._at = enumerate(self._file), -1
         for number in numbers:
-            for self._at, record in self._numbered:  # noqa: B020
-                if self._at == number:
-                    yield record
-                    break
+            yield self._next(number)
+
+    def _next(self, number: int) -> Any:
+        """The record of a number that isn't passed yet."""
+        for at, record in self._numbered:
+            self._at = at
+            if at == number:
+                return record
+        raise DataError(
+            f"{self._vcf.label}: ends before record {number + 1} of those that were planned. Copy it again."
+        )
 
     def fetch(self, contig: str, start: int, end: int) -> Iterable[Any]:
         """The records that overlap an interval."""
