@@ -27,6 +27,8 @@ WHO_MAY = {
     "torch": {"trainables", "trial", "trial_workers"},
     "xgboost": {"trainables"},
     "bed_reader": {"data"},
+    "pgenlib": {"data"},
+    "zstandard": {"data"},
     "optuna": {"tuning"},
     "pyBigWig": {"data"},
     "pybigtools": {"data"},

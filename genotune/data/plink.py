@@ -12,7 +12,8 @@ from pydantic import BeforeValidator, Field
 from genotune.columns import COVARIATE, DOSAGE, PHENOTYPE, VARIANT, TargetKind
 from genotune.data.cells import DEFAULT_MISSING
 from genotune.data.files import FileFacts, InputFile, fingerprint
-from genotune.data.plink_files import BimTable, Fileset
+from genotune.data.genotype_file import GenotypeFile
+from genotune.data.plink_files import BimTable
 from genotune.data.plink_samples import SampleFacts
 from genotune.data.source import Progress, SourcePlan, SourceSettings, SplitTable, StoreRead
 from genotune.data.variant_selection import FilterSettings, select_variants
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from genotune.data.plink_datasource import BlockReader
 
 TraitKind = Literal["quantitative", "binary", "multiclass", "count"]
+DosageField = Literal["GT", "DS"]
 
 _CLASSED: Final = ("binary", "multiclass")
 
@@ -36,6 +38,7 @@ def _mark(found: object) -> object:
     return str(found) if is_number else found
 
 
+FileName = Annotated[str, Field(min_length=1)]
 Mark = Annotated[str, BeforeValidator(_mark)]
 
 
@@ -43,9 +46,14 @@ class PlinkSettings(SourceSettings):
     """Genotypes and a trait.
 
     Attributes:
-        genotypes: the .bed of a fileset, relative to the spec's folder; its .bim and .fam lie beside it.
-        phenotypes: a table of samples (.tsv, .csv, .txt, .parquet); null: column 6 of the .fam.
-        trait: the column to predict; not needed with a .fam.
+        genotypes: relative to the spec's folder, a fileset of PLINK 1 (.bed, with its .bim and .fam beside it) or
+            PLINK 2 (.pgen, with .pvar or .pvar.zst and .psam), a .vcf, .vcf.gz or .bcf; several files that hold parts
+            of the genome of the same samples, as a list or a pattern such as chr*.pgen.
+        dosage_field: of a VCF or BCF, what is read: the called genotypes (GT), or dosages in fractions of a copy (DS);
+            null: GT.
+        phenotypes: a table of samples (.tsv, .csv, .txt, .parquet); null: column 6 of the .fam, or the columns of the
+            .psam.
+        trait: the column to predict; not needed with a .fam, nor with a .psam that has but one.
         trait_kind: null: told from the values.
         covariates: columns of the table that are known of a sample beside its genotype.
         missing: what marks a missing value in the table.
@@ -58,7 +66,8 @@ class PlinkSettings(SourceSettings):
     splits_of: ClassVar[Literal["contigs", "samples"]] = "samples"
 
     kind: Literal["plink"]
-    genotypes: Annotated[str, Field(min_length=1)]
+    genotypes: FileName | Annotated[tuple[FileName, ...], Field(min_length=1)]
+    dosage_field: DosageField | None = None
     phenotypes: Annotated[str, Field(min_length=1)] | None = None
     trait: Annotated[str, Field(min_length=1)] | None = None
     trait_kind: TraitKind | None = None
@@ -83,7 +92,7 @@ class PlinkSettings(SourceSettings):
         return None if asked is None else f"found {asked}; samples are scored one by one, not in bins. Remove it."
 
     def plan(self, folder: Path) -> "PlinkPlan":
-        """What is known from the tables of samples and variants and the size of the .bed."""
+        """What is known from the tables of samples and variants, and the header or size of what holds the genotypes."""
         from genotune.data.plink_planning import make_plan
 
         return make_plan(self, folder)
@@ -95,23 +104,24 @@ class PlinkPlan(SourcePlan):
 
     Attributes:
         settings: of the source.
-        fileset: the three files.
+        genotypes: the file or files.
         files: each input file, by its role.
-        variants: all of the fileset.
-        n_fileset_samples: of the fileset, those that are left out too.
-        samples: those that have the trait and all covariates, in the order of the .fam.
+        samples: those that have the trait and all covariates, in the order of the genotypes.
         notes: what a person should know though nothing is wrong.
     """
 
     settings: PlinkSettings
-    fileset: Fileset
+    genotypes: GenotypeFile
     files: Mapping[str, InputFile]
-    variants: BimTable
-    n_fileset_samples: int
     samples: SampleFacts
     notes: tuple[str, ...]
 
     learns_from_training: ClassVar[bool] = True
+
+    @property
+    def variants(self) -> BimTable:
+        """All that have two alleles."""
+        return self.genotypes.variants
 
     @property
     def n_variants(self) -> int:
@@ -130,7 +140,8 @@ class PlinkPlan(SourcePlan):
         n_samples = len(self.samples.rows)
         per_variant: int = sum(array.dtype.itemsize for array in self.variants) + 4
         per_sample: int = 8 + 4 * self.samples.covariates.shape[1] + 2 * self.samples.ids.dtype.itemsize
-        return self.n_variants * (n_samples + per_variant) + n_samples * per_sample
+        per_dosage = self.genotypes.decoder.dtype.itemsize
+        return self.n_variants * (n_samples * per_dosage + per_variant) + n_samples * per_sample
 
     @property
     def smaller(self) -> Problem:
@@ -199,6 +210,7 @@ class PlinkPlan(SourcePlan):
             "covariates": list(self.samples.covariate_names),
             "n_samples": len(self.samples.rows),
             "n_variants": len(self.variants.ids),
+            "dosage": self.genotypes.decoder.dtype.name,
             "splits": {
                 name: {"n_samples": len(members), "ids_sha256": _checksum(self.samples.ids[members])}
                 for name, members in fold.members.items()
@@ -206,7 +218,7 @@ class PlinkPlan(SourcePlan):
         }
 
     def read_store(self, fold: Fold, progress: Progress | None = None) -> StoreRead:
-        """Decode the .bed twice as a Ray Dataset: for statistics, and what they select. Ray must have been started.
+        """Decode the genotypes twice as a Ray Dataset: for statistics, and what they select. Ray has been started.
 
         Args:
             fold: filters and ranks are learned from its training samples.
@@ -241,7 +253,7 @@ class PlinkPlan(SourcePlan):
         """
 
         def tables(reader: "BlockReader", variants: IntArray) -> Iterator[Any]:
-            return (reader.table(block) for block in reader.blocks(variants))
+            return reader.tables(reader.blocks(variants))
 
         return self._read(fold, tables)
 
@@ -249,10 +261,9 @@ class PlinkPlan(SourcePlan):
         from genotune.data.plink_datasource import DosageReader, StatisticsReader, rows_of
 
         everything = np.arange(len(self.variants.ids), dtype=np.int64)
-        where = (self.fileset.bed, self.n_fileset_samples, len(everything))
-        facts = self.samples
+        decoder, facts = self.genotypes.decoder, self.samples
         basis = trait_basis(facts.values[fold.train], facts.covariates[fold.train], kind=facts.kind)
-        reader = StatisticsReader(*where, facts.rows[fold.train], basis)
+        reader = StatisticsReader(decoder, facts.rows[fold.train], basis)
         statistics = _in_order(list(tables(reader, everything)))
         selection = select_variants(
             statistics,
@@ -262,10 +273,10 @@ class PlinkPlan(SourcePlan):
             trait=facts.trait,
         )
         kept = selection.variants
-        dosage: DosageArray = np.empty((len(facts.rows), len(kept)), dtype=np.int8)
+        dosage: DosageArray = np.empty((len(facts.rows), len(kept)), dtype=decoder.dtype)
         rank = np.empty(len(everything), dtype=np.int64)
         rank[kept] = np.arange(len(kept))
-        for table in tables(DosageReader(*where, facts.rows), np.sort(kept)):
+        for table in tables(DosageReader(decoder, facts.rows), np.sort(kept)):
             for variants, block in rows_of(table):
                 dosage[:, rank[variants]] = block.T
         return StoreRead(self._store(dosage, kept, statistics=statistics), selection.notes)
@@ -327,7 +338,7 @@ def _checksum(ids: TextArray) -> str:
 
 
 def n_without_place(variants: BimTable) -> int:
-    """Variants that lie nowhere on the genome, as far as the fileset says."""
+    """Variants that lie nowhere on the genome, as far as their file says."""
     return int(np.count_nonzero(variants.starts == NO_POSITION))
 
 

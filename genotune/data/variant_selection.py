@@ -58,12 +58,12 @@ def select_variants(
         DataError: none is left.
     """
     # From the rarer allele's own count: 1 - 0.9 is less than 0.1 in floating point, and 0.55 * 100 more than 55.
-    copies, n_called = 2 * statistics.n_two + statistics.n_one, statistics.n_called
-    maf = np.minimum(copies, 2 * n_called - copies) / np.maximum(2 * n_called, 1)
+    copies, n_known = statistics.copies, statistics.n_known
+    maf = np.minimum(copies, 2 * n_known - copies) / np.maximum(2 * n_known, 1)
     varies = ~np.isnan(statistics.association) & (maf > 0)
     tests = {
         "without variation": ~varies,
-        f"with a call rate below {filters.min_call_rate:g}": n_called / n_samples < filters.min_call_rate,
+        f"with a call rate below {filters.min_call_rate:g}": n_known / n_samples < filters.min_call_rate,
         f"with a minor allele frequency below {filters.min_maf:g}": maf < filters.min_maf,
     }
     if filters.min_hwe_p > 0:

@@ -10,19 +10,32 @@ import numpy as np
 
 from genotune.columns import TargetKind
 from genotune.genome.covariate_basis import covariate_basis, in_steps, orthonormal, standardized
-from genotune.store import MISSING_DOSAGE, DosageArray, FloatArray, IntArray, Values
+from genotune.store import DOSAGE_STEPS, DosageArray, FloatArray, IntArray, Values, missing_code
 
 _NO_VARIANCE: Final = 1e-6
 """Below this share of its own variance, a variant that is regressed on the covariates has nothing left."""
+
+_STEP_OF_FRACTIONS: Final = 2.0**-28
+"""Bases beside dosages in fractions of a copy, which take 14 bits more than whole ones, are whole multiples of this:
+sums of products stay exact up to a million samples. See `covariate_basis.in_steps`."""
+
+_FROM_WHOLE: Final = int(0.1 * DOSAGE_STEPS)
+"""A dosage this near to a whole number of copies is called as that, as PLINK 2 does by default
+(--hard-call-threshold 0.1)."""
 
 
 class Statistics(NamedTuple):
     """Of variants, on training samples.
 
+    Genotypes are counted as they are called: dosages in fractions of a copy, where they are near to a whole number.
+    Frequency and association are of the dosages themselves.
+
     Attributes:
         n_two: (v,) samples with two copies of the counted allele.
         n_one: (v,) with one copy.
         n_none: (v,) with none.
+        n_known: (v,) samples with a dosage, called or not.
+        copies: (v,) sum of their dosages; exact.
         association: (v,) share of the trait's variance that the dosage explains beside the covariates, from 0 to 1;
             NaN where the dosage doesn't vary.
     """
@@ -30,18 +43,20 @@ class Statistics(NamedTuple):
     n_two: IntArray
     n_one: IntArray
     n_none: IntArray
+    n_known: IntArray
+    copies: Values
     association: Values
 
     @property
     def n_called(self) -> IntArray:
-        """(v,) samples whose genotype is known."""
+        """(v,) samples whose genotype is called."""
         return self.n_two + self.n_one + self.n_none
 
     @property
     def frequency(self) -> Values:
-        """(v,) of the counted allele; NaN where no genotype is known."""
-        copies, called = 2 * self.n_two + self.n_one, self.n_called
-        frequency: Values = np.divide(copies, 2 * called, out=np.full(len(copies), np.nan), where=called > 0)
+        """(v,) of the counted allele; NaN where no dosage is known."""
+        no_value, n_known = np.full(len(self.copies), np.nan), self.n_known
+        frequency: Values = np.divide(self.copies, 2 * n_known, out=no_value, where=n_known > 0)
         return frequency
 
 
@@ -84,20 +99,34 @@ def block_statistics(dosage: DosageArray, basis: TraitBasis) -> Statistics:
         dosage: (s, v) of the training samples.
         basis: of the same samples.
     """
-    n_two, n_one, n_none = (np.count_nonzero(dosage == copies, axis=0).astype(np.int64) for copies in (2, 1, 0))
-    called = n_two + n_one + n_none
-    copies = (2 * n_two + n_one).astype(np.float64)
-    mean = np.divide(copies, called, out=np.zeros(len(called)), where=called > 0)
-    is_known = dosage != MISSING_DOSAGE
+    is_known = dosage != missing_code(dosage)
     known, counted = is_known.astype(np.float64), np.where(is_known, dosage, 0).astype(np.float64)
+    if dosage.dtype == np.uint16:
+        counted /= DOSAGE_STEPS
+        basis = TraitBasis(*(in_steps(columns, _STEP_OF_FRACTIONS) for columns in basis))
+    n_known, copies = np.count_nonzero(is_known, axis=0).astype(np.int64), counted.sum(axis=0)
+    mean = np.divide(copies, n_known, out=np.zeros(len(copies)), where=n_known > 0)
     along_trait, along_covariates = (
         _sum_of_squares(columns.T @ counted - (columns.T @ known) * mean) for columns in basis
     )
-    total = 4 * n_two + n_one - copies * mean
+    total = np.einsum("sv,sv->v", counted, counted) - copies * mean
     left = total - along_covariates
     varies = left > _NO_VARIANCE * np.maximum(total, 1)
     association = np.divide(along_trait, left, out=np.full(len(left), np.nan), where=varies)
-    return Statistics(n_two, n_one, n_none, np.minimum(association, 1))
+    return Statistics(*_count_genotypes(dosage), n_known, copies, np.minimum(association, 1))
+
+
+def _count_genotypes(dosage: DosageArray) -> tuple[IntArray, IntArray, IntArray]:
+    """(v,) samples that are called with two copies, with one, and with none."""
+    if dosage.dtype == np.int8:
+        n_two, n_one, n_none = (np.count_nonzero(dosage == copies, axis=0).astype(np.int64) for copies in (2, 1, 0))
+        return n_two, n_one, n_none
+    ends = [((copies - 1) * DOSAGE_STEPS + _FROM_WHOLE, copies * DOSAGE_STEPS - _FROM_WHOLE) for copies in (1, 2)]
+    (none_to, one_from), (one_to, two_from) = ends
+    n_two = np.count_nonzero((dosage >= two_from) & (dosage != missing_code(dosage)), axis=0)
+    n_one = np.count_nonzero((dosage >= one_from) & (dosage <= one_to), axis=0)
+    n_none = np.count_nonzero(dosage <= none_to, axis=0)
+    return n_two.astype(np.int64), n_one.astype(np.int64), n_none.astype(np.int64)
 
 
 def join_statistics(parts: list[Statistics]) -> Statistics:

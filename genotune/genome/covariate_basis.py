@@ -52,6 +52,6 @@ def orthonormal(columns: Values) -> Values:
     return np.asarray(left[:, singular > _DEPENDENT])
 
 
-def in_steps(basis: Values) -> Values:
-    """The basis in whole multiples of 2^-40: sums of whole dosages times it are exact in any order."""
-    return np.asarray(np.round(basis / _STEP) * _STEP)
+def in_steps(basis: Values, step: float = _STEP) -> Values:
+    """The basis in whole multiples of a step; of 2^-40: sums of whole dosages times it are exact in any order."""
+    return np.asarray(np.round(basis / step) * step)

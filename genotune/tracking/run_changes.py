@@ -320,7 +320,9 @@ def _dataset(facts: Mapping[str, Any]) -> DatasetFacts:
     data, files = facts["data"], facts["files"]
     read = {"data": data, "sha256": sorted((file["role"], file["name"], file["sha256"]) for file in files)}
     tracks, is_trait = data.get("tracks", []), "trait" in data
-    features = [_tensor("int8" if is_trait else "uint8", [-1], name="dosage" if is_trait else "sequence")]
+    features = [
+        _tensor(data.get("dosage", "int8") if is_trait else "uint8", [-1], name="dosage" if is_trait else "sequence")
+    ]
     target = _tensor("float64", [-1], name="phenotype") if is_trait else None
     targets = [target or _tensor("float32", [len(tracks), -1], name="signal")]
     return DatasetFacts(

@@ -1,4 +1,4 @@
-"""Boosted trees on genotypes: the training data of a trait, and the model. Dosages are handed over as they lie."""
+"""Boosted trees on genotypes: the training data of a trait, and the model. Whole dosages go in as they lie."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -9,7 +9,7 @@ import numpy as np
 import xgboost
 
 from genotune.columns import TargetKind
-from genotune.store import MISSING_DOSAGE, DosageArray, FloatArray, GenotypeStore, IntArray, Splits, Variants
+from genotune.store import MISSING_DOSAGE, DosageArray, FloatArray, GenotypeStore, IntArray, Splits, Variants, copies
 from genotune.trainables.boosted_trees_genotypes import GenotypeTrees
 from genotune.trainables.boosting import Part, Rows, Task, binned, boost, load_booster, predict_rows, save_booster
 from genotune.trainables.model import (
@@ -46,7 +46,7 @@ def fit(
 ) -> Model:
     """Learn from the training samples; see `Trainable.fit`."""
     n_variants = min(settings.n_variants or store.n_variants, store.n_variants)
-    missing = _missing(len(store.covariate_names))
+    missing = _missing(store.dosage, store.covariates)
     parts = partial(_parts, store, splits.train, n_variants=n_variants)
     trait = Trait(store.trait, store.kind, store.classes, store.covariate_names)
     variants = store.variants.first(n_variants)
@@ -99,7 +99,7 @@ class GenotypeTreesModel(GenotypeModel):
 
     def predict(self, dosage: DosageArray, covariates: FloatArray) -> FloatArray:
         """See `GenotypeModel.predict`."""
-        missing = _missing(len(self.covariate_names))
+        missing = _missing(dosage, covariates)
         n_features = dosage.shape[1] + covariates.shape[1]
         predicted = [
             predict_rows(
@@ -145,9 +145,14 @@ def _objective(kind: TargetKind, *, n_classes: int) -> Mapping[str, Any]:
     return {"objective": "multi:softprob", "num_class": n_classes}
 
 
-def _missing(n_covariates: int) -> float:
+def _missing(dosage: DosageArray, covariates: FloatArray) -> float:
     """What stands for a missing dosage in the rows: beside covariates, which may be -1, its code would not do."""
-    return np.nan if n_covariates else MISSING_DOSAGE
+    return MISSING_DOSAGE if _as_they_are(dosage, covariates) else np.nan
+
+
+def _as_they_are(dosage: DosageArray, covariates: FloatArray) -> bool:
+    """Whether codes of dosages are copies, and nothing stands beside them: then they serve as features."""
+    return dosage.dtype == np.int8 and not covariates.shape[1]
 
 
 def _parts(store: GenotypeStore, samples: IntArray, *, n_variants: int) -> Iterator[Part]:
@@ -165,9 +170,10 @@ def _slices(n_samples: int, *, n_features: int) -> Iterator[slice]:
 
 
 def _rows(dosage: DosageArray, covariates: FloatArray) -> Rows:
-    """(sample, variant + covariate): dosages as they are, or as float32 beside covariates."""
-    if not covariates.shape[1]:
+    """(sample, variant + covariate): copies of alleles, as float32 beside covariates or where they are in fractions.
+
+    Always copies, never steps of them: a model serves samples whose genotypes come from another kind of file.
+    """
+    if _as_they_are(dosage, covariates):
         return dosage
-    rows = np.concatenate([dosage, covariates], axis=1, dtype=np.float32)
-    rows[:, : dosage.shape[1]][dosage == MISSING_DOSAGE] = np.nan
-    return rows
+    return np.concatenate([copies(dosage), covariates], axis=1)

@@ -152,7 +152,7 @@ class GenotypeModel(Model):
         """The trait of each sample, in its own units; of classes their probabilities.
 
         Args:
-            dosage: (sample, variant), copies of the counted alleles of `variants`; MISSING_DOSAGE where not called.
+            dosage: (sample, variant), copies of the counted alleles of `variants`, in the code of a store.
             covariates: (sample, covariate).
 
         Returns:

@@ -17,7 +17,7 @@ def select(*variants, n_samples=None, keep=None, **filters):
     n_two, n_one, n_none, association = zip(*variants, strict=True)
     counts = [np.array(column, dtype=np.int64) for column in (n_two, n_one, n_none)]
     return select_variants(
-        Statistics(*counts, np.array(association, dtype=np.float64)),
+        Statistics(*counts, sum(counts), 2.0 * counts[0] + counts[1], np.array(association, dtype=np.float64)),
         filters=build(FilterSettings, NO_FILTERS | filters),
         keep=keep,
         n_samples=int(sum(counts).max()) if n_samples is None else n_samples,

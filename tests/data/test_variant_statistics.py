@@ -10,6 +10,7 @@ from genotune.data.variant_statistics import (
     join_statistics,
     trait_basis,
 )
+from genotune.store import DOSAGE_STEPS, MISSING_STEPS
 
 N = 60
 
@@ -221,3 +222,58 @@ def test_one_block_of_the_counts_of_many_samples_stays_exact():
     found = block_statistics(dosage, trait_basis(trait, covariates, kind="quantitative")).association
     expected = association_by_least_squares(dosage, trait, covariates, kind="quantitative")
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-12)
+
+
+def in_steps(copies):
+    """uint16 codes of copies of an allele, NaN where missing."""
+    return np.where(np.isnan(copies), MISSING_STEPS, np.rint(copies * DOSAGE_STEPS)).astype(np.uint16)
+
+
+def some_fractions(rng, n_samples, n_variants, *, missing=0.1):
+    """Whole multiples of a step."""
+    copies = np.rint(rng.uniform(0, 2, (n_samples, n_variants)) * DOSAGE_STEPS) / DOSAGE_STEPS
+    copies[rng.random(copies.shape) < missing] = np.nan
+    return copies
+
+
+def test_whole_dosages_in_steps_say_what_they_say_as_copies():
+    rng = np.random.default_rng(0)
+    dosage = draw_dosage(rng, N, 20)
+    basis = trait_basis(rng.normal(size=N), rng.normal(size=(N, 2)).astype(np.float32), kind="quantitative")
+    steps = in_steps(np.where(dosage < 0, np.nan, dosage))
+    whole, found = block_statistics(dosage, basis), block_statistics(steps, basis)
+    for name in ("n_two", "n_one", "n_none", "n_known", "copies"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+    np.testing.assert_allclose(found.association, whole.association, rtol=1e-6, atol=1e-9)
+
+
+def test_fractions_near_a_whole_number_are_called_and_all_of_them_count_in_the_frequency():
+    copies = np.array([[0, 0.1, 0.11, 0.5, 0.89], [0.9, 1, 1.1, 1.11, 1.89], [1.9, 1.95, 2, np.nan, 0.25]]).ravel()
+    basis = trait_basis(np.arange(15.0), no_covariates(15), kind="quantitative")
+    found = block_statistics(in_steps(copies)[:, None], basis)
+    # 0 and 0.1; 0.9, 1 and 1.1; 1.9, 1.95 and 2: the ends are rounded to a step inwards, 0.1 is 1638.4 of them.
+    assert (found.n_none.tolist(), found.n_one.tolist(), found.n_two.tolist()) == ([2], [3], [3])
+    assert found.n_known.tolist() == [14]
+    assert found.n_called.tolist() == [8]
+    assert found.frequency[0] == pytest.approx(np.nanmean(copies) / 2, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["quantitative", "binary", "multiclass"])
+def test_the_association_of_fractions_equals_least_squares(kind):
+    rng = np.random.default_rng(5)
+    copies = some_fractions(rng, N, 12)
+    trait, covariates = draw_trait(rng, kind, N), rng.normal(size=(N, 2)).astype(np.float32)
+    found = block_statistics(in_steps(copies), trait_basis(trait, covariates, kind=kind)).association
+    oracle = association_by_least_squares(np.nan_to_num(copies, nan=-1), trait, covariates, kind=kind)
+    np.testing.assert_allclose(found, oracle, rtol=1e-6)
+
+
+def test_the_same_fractions_have_the_same_association_however_blocks_are_cut():
+    rng = np.random.default_rng(6)
+    dosage = np.tile(in_steps(some_fractions(rng, N, 7)), 3)
+    basis = trait_basis(rng.normal(size=N), rng.normal(size=(N, 2)).astype(np.float32), kind="quantitative")
+    whole = block_statistics(dosage, basis)
+    cut = join_statistics([block_statistics(dosage[:, first : first + 4], basis) for first in range(0, 21, 4)])
+    for name in whole._fields:
+        np.testing.assert_array_equal(getattr(cut, name), getattr(whole, name))
+        np.testing.assert_array_equal(getattr(whole, name)[:7], getattr(whole, name)[14:])
