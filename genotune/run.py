@@ -6,15 +6,16 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from genotune.controller import Controller, Limits
-from genotune.errors import SweepError
+from genotune.errors import SweepError, UserError
 from genotune.evaluation import (
-    BASELINE,
     Candidate,
+    baselines_of,
     choose_finalists,
     choose_winner,
     finite,
@@ -30,6 +31,7 @@ from genotune.ray_session import nodes, ray_session
 from genotune.spec import read_spec
 from genotune.store import Store
 from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
+from genotune.trainables.model import Model
 from genotune.trial import SharedStore, TrialSetup
 from genotune.workspace import find_sweep, workspace_of
 
@@ -185,17 +187,31 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
         _sweep(plan, journal, store, judge=judge, face=face)
         if plan.folds:
             _compare_finalists(plan, journal, face=face)
-        face.stage("Scoring the winner and the baseline on the test split")
+        face.stage("Scoring the winner and the baselines on the test split")
         winner = choose_winner(journal.state, trials, judge)
         if winner is None:
             raise SweepError(f"{trials}: the checkpoints of this sweep are gone; no winner can be loaded.")
         journal.append("winner", **winner._asdict())
         data: Store = store.get()
-        rival = fit_baseline(data, plan.trial_splits, seed=plan.spec.settings.search.seed)
-        baseline = validate(rival, data, splits=plan.trial_splits, judge=judge)
-        journal.append("baseline", name=BASELINE, metrics=finite(baseline))
-        subjects = {"winner": lambda: load_winner(winner, trials), BASELINE: lambda: rival}
+        rivals = _baselines(plan, journal, data, face=face)
+        subjects: dict[str, Callable[[], Model]] = {name: partial(rivals.__getitem__, name) for name in rivals}
+        subjects["winner"] = lambda: load_winner(winner, trials)
         score_once(journal, subjects, store=data, fold=plan.fold, judge=judge)
+
+
+def _baselines(plan: SweepPlan, journal: Journal, store: Store, *, face: Face) -> dict[str, Model]:
+    """The baselines by their families, each with its validation in the journal; one that can't be fitted is told of."""
+    fitted: dict[str, Model] = {}
+    for family in baselines_of(store.columns):
+        try:
+            model = fit_baseline(family, store, plan.trial_splits, seed=plan.spec.settings.search.seed)
+        except UserError as error:
+            face.note(f"The baseline {family} can't be fitted, so nothing is compared with it: {error}")
+            continue
+        metrics = validate(model, store, splits=plan.trial_splits, judge=plan.judge)
+        journal.append("baseline", name=family, metrics=finite(metrics))
+        fitted[family] = model
+    return fitted
 
 
 def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judge, face: Face) -> None:
