@@ -26,6 +26,8 @@ WHO_MAY = {
     "mlflow": {"tracking"},
     "torch": {"trainables", "trial", "trial_workers"},
     "xgboost": {"trainables"},
+    "sklearn": {"trainables"},
+    "imblearn": {"trainables"},
     "bed_reader": {"data"},
     "optuna": {"tuning"},
     "pyBigWig": {"data"},
@@ -34,7 +36,7 @@ WHO_MAY = {
     "rich": {"terminal"},
     "typer": {"cli"},
 }
-HEAVY = ("torch", "xgboost", "mlflow", "ray")
+HEAVY = ("torch", "xgboost", "mlflow", "ray", "sklearn", "imblearn")
 
 
 def part_of(path: Path) -> str:

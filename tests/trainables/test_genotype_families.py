@@ -16,6 +16,7 @@ KINDS = ("quantitative", "binary", "multiclass", "count")
 SMALL = {
     "boosted_trees": {"rounds_per_epoch": 10, "max_depth": 2},
     "ridge": {},
+    "elastic_net": {"penalty": 0.2},
     "covariates_only": {},
 }
 GENOMIC = [name for name in SMALL if name != "covariates_only"]

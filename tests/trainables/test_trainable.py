@@ -45,6 +45,7 @@ SMALL = {
         "colsample_bytree": 0.5,
     },
     ("ridge", GENOTYPES): {"n_variants": 30},
+    ("elastic_net", GENOTYPES): {"n_variants": 30},
     ("covariates_only", GENOTYPES): {"penalty": 0.01},
     ("boosted_trees", GENOTYPES): {
         "n_variants": 30,
@@ -134,7 +135,7 @@ def test_a_family_that_can_not_read_the_data_names_the_column_and_those_that_can
     assert unreadable("ridge", GENOTYPES) is None
     message = unreadable("poisson_cnn", GENOTYPES)
     assert message.startswith("poisson_cnn needs the columns 'sequence', 'signal', which this source doesn't give.")
-    assert message.endswith("Families that can use it: boosted_trees, ridge, covariates_only.")
+    assert message.endswith("Families that can use it: boosted_trees, ridge, elastic_net, covariates_only.")
     assert "the column 'signal'," in unreadable("poisson_cnn", frozenset({SEQUENCE}))
 
 
