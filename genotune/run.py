@@ -6,31 +6,31 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from genotune.baselines import fit_baselines
 from genotune.controller import Controller, Limits
 from genotune.errors import SweepError
 from genotune.evaluation import (
-    BASELINE,
     Candidate,
     choose_finalists,
     choose_winner,
-    finite,
-    fit_baseline,
     load_winner,
     score_once,
     winner_folder,
 )
 from genotune.facts import check_same_files, sweep_facts
 from genotune.journal import Journal, SweepState
-from genotune.judging import Judge, validate
+from genotune.judging import Judge
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
 from genotune.ray_session import nodes, ray_session
-from genotune.refit import refit_winner, store_of_whole, whole
+from genotune.refit import refit_winner, store_of_whole
 from genotune.spec import read_spec
 from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
+from genotune.trainables.model import Model
 from genotune.trial import SharedStore, TrialSetup
 from genotune.workspace import find_sweep, workspace_of
 
@@ -195,25 +195,11 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
             face.stage("Fitting the winner on training and validation together")
             final = store_of_whole(plan, store)
             refit_winner(plan, journal, final)
-        face.stage("Scoring the winner and the baseline on the test split")
-        _test(plan, journal, store, final=final)
-
-
-def _test(plan: SweepPlan, journal: Journal, store: SharedStore, *, final: SharedStore) -> None:
-    """The baseline on what trials were judged on; then it and the winner on test, both fitted on the same."""
-    judge, seed = plan.judge, plan.spec.settings.search.seed
-    found = []
-    for index, fold in enumerate(plan.trial_folds or [plan.fold]):
-        data = store.of_fold(index) if plan.trial_folds else store.get()
-        rival = fit_baseline(data, fold.splits, seed=seed)
-        found.append(validate(rival, data, splits=fold.splits, judge=judge))
-    means = {name: sum(metrics[name] for metrics in found) / len(found) for name in found[0]}
-    journal.append("baseline", name=BASELINE, metrics=finite(means))
-    data = final.get()
-    if plan.refits:
-        rival = fit_baseline(data, whole(plan.fold), seed=seed)
-    subjects = {"winner": lambda: load_winner(journal.state, journal.path.parent), BASELINE: lambda: rival}
-    score_once(journal, subjects, store=data, fold=plan.fold, judge=judge)
+        face.stage("Scoring the winner and the baselines on the test split")
+        rivals = fit_baselines(plan, journal, store, final=final, note=face.note)
+        subjects: dict[str, Callable[[], Model]] = {"winner": partial(load_winner, journal.state, journal.path.parent)}
+        subjects |= {name: partial(rivals.__getitem__, name) for name in rivals}
+        score_once(journal, subjects, store=final.get(), fold=plan.fold, judge=judge)
 
 
 def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judge, face: Face) -> None:

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genotune.controller import Controller
-from genotune.evaluation import BASELINE, baseline_title
+from genotune.evaluation import BASELINE, COVARIATES, baseline_title
 from genotune.journal import SweepState, TrialState
 from genotune.judging import Judge
 from genotune.metrics import METRICS
@@ -233,15 +234,14 @@ def summary(outcome: Outcome) -> list[str]:
     title = baseline_title(plan.spec.settings.data.yields)
     assert state.winner is not None
     trial = state.trials[state.winner["trial"]]
-    value, rival = state.winner["value"], state.baselines[BASELINE].get(metric, math.nan)
-    tested = {name: scores.get(metric, math.nan) for name, scores in state.scores.items()}
+    value, tested = state.winner["value"], state.scores["winner"].get(metric, math.nan)
     lines = [
         f"[bold]{trial.family}[/bold] of trial {trial.number} won, at epoch {state.winner['epoch']}: "
         f"{draw_words(trial, n=99)}",
         f"  {plan.judged_on}: {metric} {value:.4f}{_spread(state, metric)}, "
-        f"{_beside(value, rival, metric, title=title)}",
-        f"  test ({plan.name_split('test')}), scored once: {metric} {_number(tested['winner'])}, "
-        f"{_beside(tested['winner'], tested[BASELINE], metric, title=title)}",
+        f"{_beside(value, state.baselines, metric, title=title)}",
+        f"  test ({plan.name_split('test')}), scored once: {metric} {_number(tested)}, "
+        f"{_beside(tested, state.scores, metric, title=title)}",
         *(f"  {line}" for line in family_lines(state, metric, now_s=state.last_s)),
         *(f"  {line}" for line in finalist_lines(state, plan.judge, winner=trial.number)),
         f"  {_counts(state)}; record in {_short(outcome.folder)}",
@@ -270,16 +270,34 @@ def _workspace_words(folder: Path) -> str:
     return "" if workspace == workspace_of(None, None) else f" --workspace {_short(workspace)}"
 
 
-def _beside(value: float, baseline: float, metric: str, *, title: str) -> str:
-    """The baseline and how far it is beaten, or not."""
+def _beside(value: float, scores: Mapping[str, Mapping[str, float]], metric: str, *, title: str) -> str:
+    """How far the baselines are beaten, or not.
+
+    Args:
+        value: of the winner.
+        scores: metrics of each baseline that was scored, by its family.
+        metric: the objective.
+        title: what a person calls the first baseline.
+    """
+    baseline = scores.get(BASELINE, {}).get(metric, math.nan)
+    words = [_compared(value, baseline, metric, owner=title, owned=f"{title}'s {_number(baseline)}")]
+    if COVARIATES in scores:
+        alone = scores[COVARIATES].get(metric, math.nan)
+        owned = f"covariates alone ({_number(alone)})"
+        words.append(_compared(value, alone, metric, owner="covariates alone", owned=owned))
+    return "; ".join(words)
+
+
+def _compared(value: float, baseline: float, metric: str, *, owner: str, owned: str) -> str:
+    """A baseline and how far it is beaten, or not; `owned`: its name with its value."""
     if not (math.isfinite(value) and math.isfinite(baseline)):
-        return f"{title} {_number(baseline)}"
+        return f"{owner} {_number(baseline)}"
     gain = value - baseline if METRICS[metric].direction == "maximize" else baseline - value
     if abs(gain) < _SHOWN_DIFFERENCE:
-        return f"no better: the same as {title}'s {baseline:.4f}"
+        return f"no better: the same as {owned}"
     if gain > 0:
-        return f"better by {gain:.4f} than {title}'s {baseline:.4f}"
-    return f"no better: behind by {-gain:.4f}, {title} has {baseline:.4f}"
+        return f"better by {gain:.4f} than {owned}"
+    return f"no better: behind {owned} by {-gain:.4f}"
 
 
 def _spread(state: SweepState, metric: str) -> str:

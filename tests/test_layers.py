@@ -15,7 +15,7 @@ LAYERS = [
     {"data", "trainables", "tuning"},
     {"trial", "trial_folds", "trial_workers", "worker_group", "judging", "checkpoints", "journal", "tracking", "spec"},
     {"controller", "plan", "ray_session", "workspace"},
-    {"sweep", "evaluation", "facts", "finalists", "refit"},
+    {"sweep", "evaluation", "facts", "finalists", "refit", "baselines"},
     {"run"},
     {"terminal"},
     {"cli"},
@@ -26,6 +26,8 @@ WHO_MAY = {
     "mlflow": {"tracking"},
     "torch": {"trainables", "trial", "trial_workers"},
     "xgboost": {"trainables"},
+    "sklearn": {"trainables"},
+    "imblearn": {"trainables"},
     "bed_reader": {"data"},
     "pgenlib": {"data"},
     "zstandard": {"data"},
@@ -37,7 +39,7 @@ WHO_MAY = {
     "scipy": {"genome"},
     "typer": {"cli"},
 }
-HEAVY = ("torch", "xgboost", "mlflow", "ray")
+HEAVY = ("torch", "xgboost", "mlflow", "ray", "sklearn", "imblearn")
 
 
 def part_of(path: Path) -> str:

@@ -115,6 +115,10 @@ def test_a_sweep_over_both_families_ends_with_a_complete_record_and_a_winner_tha
     assert ("missing in 5 of 240 samples" in result.stdout) == (trait == "weight")
     assert "variants pass the filters in" in result.stdout
     assert "GBLUP's" in result.stdout
+    assert result.stdout.count("than covariates alone (") == 2, "on validation, and on test"
+    assert set(state.baselines) == {"ridge", "covariates_only"}
+    assert set(state.scores) == {"winner", "ridge", "covariates_only"}
+    assert len(state.trials) == 8, "they cost nothing of the budget"
     assert "boosted_trees: best" in result.stdout
     assert "ridge: best" in result.stdout
     assert_record_is_complete(tmp_path, state)

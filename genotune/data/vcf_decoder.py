@@ -137,8 +137,8 @@ class VcfDecoder(Decoder):
         if strange.any():
             sample = int(np.flatnonzero(strange)[0])
             raise DataError(
-                f"{self.vcf.label}: {_name(record)}: DS {_number(fields[sample]):g} of {found[sample].name}; a dosage is "
-                "between 0 and 2 (0 and 1 where a genotype has one allele)."
+                f"{self.vcf.label}: {_name(record)}: DS {_number(fields[sample]):g} of {found[sample].name}; a dosage "
+                "is between 0 and 2 (0 and 1 where a genotype has one allele)."
             )
         steps = as_steps(copies)
         known = ~np.isnan(values)

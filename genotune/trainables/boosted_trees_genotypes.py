@@ -14,30 +14,16 @@ from genotune.trainables.trainable import FitPlan, Report
 
 
 class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], Prepares):
-    """Hyperparameters of the trees on genotypes.
-
-    Attributes:
-        n_variants: so many are features, those most associated with the trait on training samples; null: all that are
-            kept. Where filters left fewer, all of them.
-    """
+    """Hyperparameters of the trees on genotypes; see `BoostedTrees` and `Prepares`."""
 
     needs: ClassVar[frozenset[str]] = GenotypeStore.columns
     examples: ClassVar[str] = "samples"
 
     max_depth: Annotated[int, Field(ge=1, le=16)] = 3
-    n_variants: Annotated[int, Field(ge=1)] | None = None
 
     def problems(self, outline: GenotypeOutline) -> list[Problem]:
-        """More variants than are kept."""
-        if self.n_variants is None or self.n_variants <= outline.n_variants:
-            return []
-        return [
-            Problem(
-                ("n_variants",),
-                f"found {self.n_variants}; at most {outline.n_variants} variants are kept (data.keep_variants). "
-                "Use fewer.",
-            )
-        ]
+        """See `Prepares.variant_problems`."""
+        return self.variant_problems(outline)
 
     def n_examples(self, outline: GenotypeOutline) -> int:
         """Samples."""

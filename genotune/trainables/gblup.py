@@ -41,7 +41,6 @@ class GBLUP(Trainable[GenotypeOutline, GenotypeStore], Prepares):
     Attributes:
         penalty: ratio of residual to genetic variance, the relationship matrix having a mean diagonal of one; null:
             estimated by REML on the training samples, of each class of a multiclass trait on its own.
-        n_variants: that are used, the most associated ones; null: all that are kept.
         standardize: scale each variant to variance one (VanRaden 2008, method 2); else dosages are only centred
             (method 1), so that common variants weigh more.
     """
@@ -54,15 +53,11 @@ class GBLUP(Trainable[GenotypeOutline, GenotypeStore], Prepares):
 
     family: Literal["ridge"] = "ridge"
     penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    n_variants: Annotated[int, Field(ge=1)] | None = None
     standardize: bool = False
 
     def problems(self, outline: GenotypeOutline) -> list[Problem]:
-        """More variants than are kept."""
-        if self.n_variants is None or self.n_variants <= outline.n_variants:
-            return []
-        kept = f"at most {outline.n_variants} variants are kept (data.keep_variants)"
-        return [Problem(("n_variants",), f"found {self.n_variants}; {kept}. Use fewer.")]
+        """See `Prepares.variant_problems`."""
+        return self.variant_problems(outline)
 
     def n_examples(self, outline: GenotypeOutline) -> int:
         """Samples of the split."""

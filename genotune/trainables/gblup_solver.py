@@ -87,9 +87,8 @@ class _LeastSquares(NamedTuple):
 
 def centred(dosage: DosageArray, means: FloatArray) -> FloatArray:
     """Dosages less the means, 0 where missing: (sample, variant) float32."""
-    values = copies(dosage)
-    values -= means
-    values[dosage == missing_code(dosage)] = 0
+    values = copies(dosage) - means
+    values[np.isnan(values)] = 0
     return values
 
 

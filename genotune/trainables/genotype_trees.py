@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import xgboost
@@ -15,6 +15,7 @@ from genotune.trainables.boosting import Part, Rows, Task, binned, boost, load_b
 from genotune.trainables.model import (
     GenotypeModel,
     Model,
+    Trait,
     read_record,
     read_variants,
     write_record,
@@ -24,15 +25,6 @@ from genotune.trainables.trainable import FitPlan, Report
 
 _FORMAT: Final = 1
 _PART_BYTES: Final = 1 << 25
-
-
-class Trait(NamedTuple):
-    """What is predicted, and from which covariates beside the variants."""
-
-    name: str
-    kind: TargetKind
-    classes: tuple[str, ...]
-    covariate_names: tuple[str, ...]
 
 
 def fit(
@@ -46,7 +38,7 @@ def fit(
 ) -> Model:
     """Learn from the training samples; see `Trainable.fit`."""
     n_variants = min(settings.n_variants or store.n_variants, store.n_variants)
-    missing = _missing(store.dosage, store.covariates)
+    missing = _missing(_rows(store.dosage[:0], store.covariates[:0]))
     parts = partial(_parts, store, splits.train, n_variants=n_variants)
     trait = Trait(store.trait, store.kind, store.classes, store.covariate_names)
     variants = store.variants.first(n_variants)
@@ -99,7 +91,7 @@ class GenotypeTreesModel(GenotypeModel):
 
     def predict(self, dosage: DosageArray, covariates: FloatArray) -> FloatArray:
         """See `GenotypeModel.predict`."""
-        missing = _missing(dosage, covariates)
+        missing = _missing(_rows(dosage[:0], covariates[:0]))
         n_features = dosage.shape[1] + covariates.shape[1]
         predicted = [
             predict_rows(
@@ -129,7 +121,7 @@ class GenotypeTreesModel(GenotypeModel):
             DataError: it was written in a format that this version doesn't know.
         """
         record, settings = read_record(folder, GenotypeTrees, file_format=_FORMAT)
-        trait = Trait(record["trait"], record["kind"], tuple(record["classes"]), tuple(record["covariates"]))
+        trait = Trait.of_record(record)
         return cls(settings, load_booster(folder), trait=trait, variants=read_variants(folder))
 
 
@@ -145,14 +137,9 @@ def _objective(kind: TargetKind, *, n_classes: int) -> Mapping[str, Any]:
     return {"objective": "multi:softprob", "num_class": n_classes}
 
 
-def _missing(dosage: DosageArray, covariates: FloatArray) -> float:
-    """What stands for a missing dosage in the rows: beside covariates, which may be -1, its code would not do."""
-    return MISSING_DOSAGE if _as_they_are(dosage, covariates) else np.nan
-
-
-def _as_they_are(dosage: DosageArray, covariates: FloatArray) -> bool:
-    """Whether codes of dosages are copies, and nothing stands beside them: then they serve as features."""
-    return dosage.dtype == np.int8 and not covariates.shape[1]
+def _missing(rows: Rows) -> float:
+    """What stands for a missing dosage in rows of this type: beside covariates, which may be -1, its code won't do."""
+    return MISSING_DOSAGE if rows.dtype == np.int8 else np.nan
 
 
 def _parts(store: GenotypeStore, samples: IntArray, *, n_variants: int) -> Iterator[Part]:
@@ -170,10 +157,7 @@ def _slices(n_samples: int, *, n_features: int) -> Iterator[slice]:
 
 
 def _rows(dosage: DosageArray, covariates: FloatArray) -> Rows:
-    """(sample, variant + covariate): copies of alleles, as float32 beside covariates or where they are in fractions.
-
-    Always copies, never steps of them: a model serves samples whose genotypes come from another kind of file.
-    """
-    if _as_they_are(dosage, covariates):
+    """(sample, variant + covariate): whole copies alone as they are; fractions, or beside covariates, as float32."""
+    if not covariates.shape[1] and dosage.dtype == np.int8:
         return dosage
     return np.concatenate([copies(dosage), covariates], axis=1)

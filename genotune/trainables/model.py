@@ -5,7 +5,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -116,6 +116,20 @@ def _between(codes: CodeArray, first: int, end: int) -> CodeArray:
     inside = codes[max(0, first) : max(0, end)]
     found[max(0, -first) : max(0, -first) + len(inside)] = inside
     return found
+
+
+class Trait(NamedTuple):
+    """What is predicted, and from which covariates beside the variants."""
+
+    name: str
+    kind: TargetKind
+    classes: tuple[str, ...]
+    covariate_names: tuple[str, ...]
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Self:
+        """That of a model whose record was read."""
+        return cls(record["trait"], record["kind"], tuple(record["classes"]), tuple(record["covariates"]))
 
 
 class GenotypeModel(Model):

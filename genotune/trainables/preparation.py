@@ -66,15 +66,22 @@ class Preparation(Settings):
 
 
 class Prepares(Settings):
-    """What a family has that can have its genotypes prepared.
+    """What a family on genotypes has that can have them prepared.
 
     Attributes:
+        n_variants: so many are used, those most associated with the trait on training samples; null: all that are kept.
+            Where filters left fewer, all of them.
         prepare: see `Preparation`; null: genotypes as the store holds them.
     """
 
+    n_variants: Annotated[int, Field(ge=1)] | None = None
     prepare: Preparation | None = None
 
-    def preparation_problems(self, outline: GenotypeOutline) -> list[Problem]:
-        """What of the preparation doesn't fit, with paths relative to the family's params."""
+    def variant_problems(self, outline: GenotypeOutline) -> list[Problem]:
+        """More variants than are kept, and what of the preparation doesn't fit; paths are relative to the params."""
         found = [] if self.prepare is None else self.prepare.problems(outline)
-        return [Problem(("prepare", *problem.path), problem.message) for problem in found]
+        problems = [Problem(("prepare", *problem.path), problem.message) for problem in found]
+        if self.n_variants is not None and self.n_variants > outline.n_variants:
+            kept = f"at most {outline.n_variants} variants are kept (data.keep_variants)"
+            problems.append(Problem(("n_variants",), f"found {self.n_variants}; {kept}. Use fewer."))
+        return problems
