@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 
 from genotune.store import DOSAGE_STEPS, DosageArray, Values, missing_code
 
-_BLOCK_CELLS: Final = 1 << 18
+BLOCK_CELLS: Final = 1 << 18
+"""Genotypes of a block: 2 MB as float64, which a cache holds."""
+
 _LEAST_VARIANTS, _MOST_VARIANTS = 32, 4096
 
 
-def variant_blocks(n_variants: int, *, n_samples: int) -> Iterator[slice]:
-    """Slices that cover the variants in order, of some 262,144 genotypes each: 2 MB as float64, which a cache holds."""
-    width = min(max(_BLOCK_CELLS // max(n_samples, 1), _LEAST_VARIANTS), _MOST_VARIANTS)
+def variant_blocks(n_variants: int, *, n_samples: int, cells: int = BLOCK_CELLS) -> Iterator[slice]:
+    """Slices that cover the variants in order, of some `cells` genotypes each."""
+    width = min(max(cells // max(n_samples, 1), _LEAST_VARIANTS), _MOST_VARIANTS)
     for first in range(0, n_variants, width):
         yield slice(first, min(first + width, n_variants))
 
