@@ -50,8 +50,8 @@ def new(
         list[Path],
         typer.Argument(
             metavar="DATA...",
-            help="bigWig tracks, their FASTA, optionally a BED to exclude; or a PLINK fileset (.bed) and, optionally, "
-            "a table of its samples (.tsv, .csv, .txt, .parquet).",
+            help="bigWig tracks, their FASTA, optionally a BED to exclude; or genotypes (.bed, .pgen, .vcf.gz, .bcf) "
+            "and, optionally, a table of their samples (.tsv, .csv, .txt, .parquet).",
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.")] = Path("sweep.yaml"),

@@ -42,16 +42,21 @@ def open_genotypes(folder: Path, named: str | Sequence[str], *, field: str | Non
         DataError: with every fault of every file, one a line.
     """
     labels = [label for each in ([named] if isinstance(named, str) else named) for label in _expand(folder, each)]
-    twice = [label for label in labels if labels.count(label) > 1]
-    if twice:
-        raise DataError(f"data.genotypes: {twice[0]} is named twice. Remove one.")
+    _check_once(labels)
     faults, files = list[str](), list[GenotypeFile]()
     for label in labels:
         with kept_in(faults):
             files.append(_open(folder, label, field=field))
     if faults:
         raise DataError("\n".join(faults))
+    _check_once([file.label for file in files])
     return files[0] if len(files) == 1 else join_files(files)
+
+
+def _check_once(labels: Sequence[str]) -> None:
+    twice = [label for label in labels if labels.count(label) > 1]
+    if twice:
+        raise DataError(f"data.genotypes: {twice[0]} is named twice. Remove one.")
 
 
 def read_samples(folder: Path, label: str) -> Samples:

@@ -166,8 +166,7 @@ def _class_kind(cells: TextArray) -> TargetKind | None:
 
 def _data_text(plan: PlinkPlan, folder: Path, *, keep: int | None) -> str:
     settings, facts = plan.settings, plan.samples
-    named = settings.genotypes
-    assert isinstance(named, str)
+    [named] = settings.genotypes
     lines = [
         "data:",
         "  kind: plink",

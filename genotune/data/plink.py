@@ -38,6 +38,13 @@ def _mark(found: object) -> object:
     return str(found) if is_number else found
 
 
+def _listed(found: object) -> object:
+    """One name as a list of it."""
+    if isinstance(found, str):
+        return (found,)
+    return tuple(found) if isinstance(found, list) else found
+
+
 FileName = Annotated[str, Field(min_length=1)]
 Mark = Annotated[str, BeforeValidator(_mark)]
 
@@ -66,7 +73,7 @@ class PlinkSettings(SourceSettings):
     splits_of: ClassVar[Literal["contigs", "samples"]] = "samples"
 
     kind: Literal["plink"]
-    genotypes: FileName | Annotated[tuple[FileName, ...], Field(min_length=1)]
+    genotypes: Annotated[tuple[FileName, ...], Field(min_length=1), BeforeValidator(_listed)]
     dosage_field: DosageField | None = None
     phenotypes: Annotated[str, Field(min_length=1)] | None = None
     trait: Annotated[str, Field(min_length=1)] | None = None

@@ -135,10 +135,11 @@ class VcfDecoder(Decoder):
         with np.errstate(invalid="ignore"):
             strange = ~np.isnan(values) & ~((values >= 0) & (values <= 2))
         if strange.any():
-            sample = int(np.flatnonzero(strange)[0])
+            first = int(np.flatnonzero(strange)[0])
+            shown, name = _number(fields[first]), found[first].name
             raise DataError(
-                f"{self.vcf.label}: {_name(record)}: DS {_number(fields[sample]):g} of {found[sample].name}; a dosage "
-                "is between 0 and 2 (0 and 1 where a genotype has one allele)."
+                f"{self.vcf.label}: {_name(record)}: DS {shown:g} of {name}; a dosage lies between 0 and 2 "
+                "(0 and 1 where a genotype has one allele)."
             )
         steps = as_steps(copies)
         known = ~np.isnan(values)

@@ -124,6 +124,12 @@ def test_a_file_that_is_named_twice_is_refused(tmp_path):
         open_genotypes(tmp_path, ["a.bed", "a.bed"])
 
 
+def test_a_fileset_that_is_named_by_two_of_its_files_is_refused(tmp_path):
+    bed_of(tmp_path, "1", 4)
+    with pytest.raises(DataError, match=r"^data\.genotypes: chr1\.bed is named twice\. Remove one\.$"):
+        open_genotypes(tmp_path, ["chr1.bed", "chr1.fam"])
+
+
 def test_the_faults_of_all_files_are_told_at_once(tmp_path):
     with pytest.raises(DataError, match=r"^a\.bed, .*no such files.*\nb\.vcf: no such file\."):
         open_genotypes(tmp_path, ["a.bed", "b.vcf"])

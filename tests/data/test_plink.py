@@ -527,6 +527,7 @@ def test_the_record_says_whose_samples_were_split_how_without_naming_them(projec
         "covariates": ["sex=m"],
         "n_samples": 24,
         "n_variants": 30,
+        "dosage": "int8",
         "splits": {
             split: {"n_samples": ids.count(b"I"), "ids_sha256": hashlib.sha256(ids).hexdigest()}
             for split, ids in lines.items()
