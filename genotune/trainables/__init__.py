@@ -12,13 +12,24 @@ from genotune.trainables.boosted_trees_tracks import TrackTrees
 from genotune.trainables.covariates_only import CovariatesOnly
 from genotune.trainables.elastic_net import ElasticNet
 from genotune.trainables.gblup import GBLUP
+from genotune.trainables.genotype_cnn import GenotypeCNN
 from genotune.trainables.kmer_ridge import KmerRidge
 from genotune.trainables.model import MODEL_FILE, GenotypeModel, Model
 from genotune.trainables.poisson_cnn import PoissonCNN
 from genotune.trainables.torch_module import TorchModule
 from genotune.trainables.trainable import Trainable
 
-FamilySettings = PoissonCNN | TorchModule | TrackTrees | GenotypeTrees | KmerRidge | GBLUP | ElasticNet | CovariatesOnly
+FamilySettings = (
+    PoissonCNN
+    | TorchModule
+    | TrackTrees
+    | GenotypeTrees
+    | KmerRidge
+    | GBLUP
+    | ElasticNet
+    | GenotypeCNN
+    | CovariatesOnly
+)
 """The registry. A family that reads several kinds of data stands here once for each."""
 
 FAMILIES: Final[Mapping[str, tuple[type[Trainable[Any, Any]], ...]]] = {

@@ -11,7 +11,9 @@ import xgboost
 from genotune.columns import TargetKind
 from genotune.store import MISSING_DOSAGE, DosageArray, FloatArray, GenotypeStore, IntArray, Splits, Variants, copies
 from genotune.trainables.boosted_trees_genotypes import GenotypeTrees
+from genotune.trainables.boosters import booster_params
 from genotune.trainables.boosting import Part, Rows, Task, binned, boost, load_booster, predict_rows, save_booster
+from genotune.trainables.class_weights import sample_weights
 from genotune.trainables.model import (
     GenotypeModel,
     Model,
@@ -21,7 +23,8 @@ from genotune.trainables.model import (
     write_record,
     write_variants,
 )
-from genotune.trainables.trainable import FitPlan, Report
+from genotune.trainables.resampling import Resampled, resample, room_fault
+from genotune.trainables.trainable import FitError, FitPlan, Report
 
 _FORMAT: Final = 1
 _PART_BYTES: Final = 1 << 25
@@ -37,9 +40,9 @@ def fit(
     resume: Path | None,
 ) -> Model:
     """Learn from the training samples; see `Trainable.fit`."""
+    if settings.sampling_method == "gradient_based" and plan.device == "cpu":
+        raise FitError("boosted_trees: sampling_method gradient_based needs a GPU. Give it one, or write uniform.")
     n_variants = min(settings.n_variants or store.n_variants, store.n_variants)
-    missing = _missing(_rows(store.dosage[:0], store.covariates[:0]))
-    parts = partial(_parts, store, splits.train, n_variants=n_variants)
     trait = Trait(store.trait, store.kind, store.classes, store.covariate_names)
     variants = store.variants.first(n_variants)
 
@@ -48,14 +51,52 @@ def fit(
             settings, booster, trait=trait, variants=variants, device=plan.device, n_threads=plan.n_threads
         )
 
+    is_linear, is_resampled = settings.booster.kind == "gblinear", settings.resample.kind != "none"
     task = Task(
         store,
-        key=(n_variants, splits.train.tobytes()),
-        bin=partial(binned, parts, missing=missing, max_bin=settings.max_bin, n_threads=plan.n_threads),
-        objective=_objective(store.kind, n_classes=len(store.classes)),
+        key=(
+            n_variants,
+            splits.train.tobytes(),
+            settings.class_weight,
+            is_linear,
+            (settings.resample.model_dump_json(), plan.seed) if is_resampled else None,
+        ),
+        bin=partial(_binned, settings, store, splits.train, variants=variants, plan=plan),
+        objective={
+            **_objective(store.kind, n_classes=len(store.classes)),
+            **booster_params(settings.booster),
+            **({} if is_linear else {"sampling_method": settings.sampling_method}),
+        },
         as_model=as_model,
+        # Trees are dropped at random; and a linear booster's sums are those of its predictions only at the beginning.
+        draws=settings.booster.kind != "gbtree",
     )
     return boost(settings, task, report=report, plan=plan, resume=resume)
+
+
+def _binned(
+    settings: GenotypeTrees, store: GenotypeStore, samples: IntArray, *, variants: Variants, plan: FitPlan
+) -> xgboost.DMatrix:
+    """The training data, resampled and weighted as the settings say."""
+    n_variants = len(variants.ids)
+
+    def called(chosen: IntArray) -> FloatArray:
+        return _imputed(store.dosage[chosen, :n_variants], store.covariates[chosen], variants.frequency)
+
+    lesson = resample(settings.resample, samples, store.phenotype[samples], rows=called, seed=plan.seed)
+    phenotype = np.append(store.phenotype[lesson.samples], np.full(len(lesson.made_up), lesson.made_up_class))
+    weighs = settings.class_weight != "none"
+    weights = sample_weights(settings.class_weight, store.kind, phenotype).astype(np.float32) if weighs else None
+    parts = partial(_parts, store, lesson, n_variants=n_variants, weights=weights)
+    missing = _missing(_rows(store.dosage[:0], store.covariates[:0]))
+    if settings.booster.kind != "gblinear":
+        return binned(parts, missing=missing, max_bin=settings.max_bin, n_threads=plan.n_threads)
+    fault = room_fault(len(phenotype), n_variants + len(store.covariate_names))
+    if fault is not None:
+        raise FitError(f"boosted_trees: booster gblinear: {fault}")
+    rows = called(lesson.samples)
+    rows = np.concatenate([rows, lesson.made_up]) if len(lesson.made_up) else rows
+    return xgboost.DMatrix(rows, label=phenotype.astype(np.float32), weight=weights, nthread=plan.n_threads)
 
 
 class GenotypeTreesModel(GenotypeModel):
@@ -91,15 +132,19 @@ class GenotypeTreesModel(GenotypeModel):
 
     def predict(self, dosage: DosageArray, covariates: FloatArray) -> FloatArray:
         """See `GenotypeModel.predict`."""
-        missing = _missing(_rows(dosage[:0], covariates[:0]))
+        is_linear = self.settings.booster.kind == "gblinear"
+        missing = np.nan if is_linear else _missing(_rows(dosage[:0], covariates[:0]))
         n_features = dosage.shape[1] + covariates.shape[1]
         predicted = [
             predict_rows(
                 self.booster,
-                _rows(dosage[part], covariates[part]),
+                _imputed(dosage[part], covariates[part], self.variants.frequency)
+                if is_linear
+                else _rows(dosage[part], covariates[part]),
                 missing=missing,
                 device=self._device,
                 n_threads=self._n_threads,
+                in_place=not is_linear,
             )
             for part in _slices(len(dosage), n_features=n_features)
         ]
@@ -142,12 +187,16 @@ def _missing(rows: Rows) -> float:
     return MISSING_DOSAGE if rows.dtype == np.int8 else np.nan
 
 
-def _parts(store: GenotypeStore, samples: IntArray, *, n_variants: int) -> Iterator[Part]:
-    """Rows and phenotypes of the samples; never more than a part of them is copied."""
-    for part in _slices(len(samples), n_features=n_variants + len(store.covariate_names)):
-        chosen = samples[part]
+def _parts(store: GenotypeStore, lesson: Resampled, *, n_variants: int, weights: FloatArray | None) -> Iterator[Part]:
+    """Rows and phenotypes of the samples, then those made up; never more than a part of the others is copied."""
+    drawn, made_up = (None, None) if weights is None else np.split(weights, [len(lesson.samples)])
+    for part in _slices(len(lesson.samples), n_features=n_variants + len(store.covariate_names)):
+        chosen = lesson.samples[part]
         rows = _rows(store.dosage[chosen, :n_variants], store.covariates[chosen])
-        yield Part(rows, store.phenotype[chosen].astype(np.float32))
+        yield Part(rows, store.phenotype[chosen].astype(np.float32), None if drawn is None else drawn[part])
+    if len(lesson.made_up):
+        targets = np.full(len(lesson.made_up), lesson.made_up_class, dtype=np.float32)
+        yield Part(lesson.made_up, targets, made_up)
 
 
 def _slices(n_samples: int, *, n_features: int) -> Iterator[slice]:
@@ -161,3 +210,11 @@ def _rows(dosage: DosageArray, covariates: FloatArray) -> Rows:
     if not covariates.shape[1] and dosage.dtype == np.int8:
         return dosage
     return np.concatenate([copies(dosage), covariates], axis=1)
+
+
+def _imputed(dosage: DosageArray, covariates: FloatArray, frequency: FloatArray) -> FloatArray:
+    """(sample, variant + covariate) float32, a missing dosage being twice the allele's frequency in training."""
+    values = copies(dosage)
+    gaps = np.isnan(values)
+    values[gaps] = np.broadcast_to(2 * np.nan_to_num(frequency), values.shape)[gaps]
+    return np.concatenate([values, covariates], axis=1, dtype=np.float32)

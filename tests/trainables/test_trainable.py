@@ -46,6 +46,7 @@ SMALL = {
     },
     ("ridge", GENOTYPES): {"n_variants": 30},
     ("elastic_net", GENOTYPES): {"n_variants": 30},
+    ("genotype_cnn", GENOTYPES): {"n_variants": 30, "channels": 4, "batch_size": 32},
     ("covariates_only", GENOTYPES): {"penalty": 0.01},
     ("boosted_trees", GENOTYPES): {
         "n_variants": 30,
@@ -135,7 +136,9 @@ def test_a_family_that_can_not_read_the_data_names_the_column_and_those_that_can
     assert unreadable("ridge", GENOTYPES) is None
     message = unreadable("poisson_cnn", GENOTYPES)
     assert message.startswith("poisson_cnn needs the columns 'sequence', 'signal', which this source doesn't give.")
-    assert message.endswith("Families that can use it: boosted_trees, ridge, elastic_net, covariates_only.")
+    assert message.endswith(
+        "Families that can use it: boosted_trees, ridge, elastic_net, genotype_cnn, covariates_only."
+    )
     assert "the column 'signal'," in unreadable("poisson_cnn", frozenset({SEQUENCE}))
 
 
