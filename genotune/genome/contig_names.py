@@ -12,7 +12,7 @@ _MITOCHONDRION: Final = ("M", "MT", "Mito")
 
 def is_mitochondrion(contig: str) -> bool:
     """Whether a contig bears one of the usual names of the mitochondrial genome."""
-    return _bare(contig) in _MITOCHONDRION
+    return bare_name(contig) in _MITOCHONDRION
 
 
 def spellings(contig: str, style: NamingStyle) -> tuple[str, ...]:
@@ -20,7 +20,7 @@ def spellings(contig: str, style: NamingStyle) -> tuple[str, ...]:
 
     Ensembl calls the mitochondrion of yeast Mito, of others MT; UCSC calls it chrM.
     """
-    names: tuple[str, ...] = (_bare(contig),)
+    names: tuple[str, ...] = (bare_name(contig),)
     if is_mitochondrion(contig):
         names = ("M", "MT") if style == "ucsc" else ("MT", "Mito", "M")
     return tuple(f"{prefix}{name}" for prefix in ("chr", "Chr") for name in names) if style == "ucsc" else names
@@ -65,5 +65,6 @@ def first_names(contigs: Sequence[str], *, most: int = 30) -> list[str]:
     return list(contigs) if len(contigs) <= most else [*contigs[:3], f"and {len(contigs) - 3:,} more"]
 
 
-def _bare(contig: str) -> str:
+def bare_name(contig: str) -> str:
+    """A contig's name without the chr before it."""
     return re.sub(r"^(?i:chr)", "", contig)

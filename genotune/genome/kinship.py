@@ -1,0 +1,192 @@
+"""Who is related to whom: the KING-robust kinship of pairs of samples, from their genotypes alone. numpy only.
+
+It needs no allele frequencies, so nothing is fitted: the kinship of two samples is a function of these two.
+
+Source: Manichaikul et al. 2010, equation 11 (the robust estimator between families), and its Table 1 for degrees.
+"""
+
+import itertools
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genotune.store import DOSAGE_STEPS, MISSING_DOSAGE, MISSING_STEPS, DosageArray, FloatArray, IntArray, Values
+
+KINSHIP_ABOVE: Final = (0.354, 0.177, 0.0884, 0.0442)
+"""Of pairs of degree 0 (one person twice, or monozygotic twins), 1 (parent and child, full siblings), 2 (half siblings,
+uncles) and 3 (first cousins), what their kinship lies above. Source: Manichaikul et al. 2010, page 2869."""
+
+DEGREE_NAMES: Final = ("duplicate", "first degree", "second degree", "third degree")
+
+FARTHEST: Final = len(KINSHIP_ABOVE) - 1
+"""The degree past which nobody counts as related."""
+
+_BLOCK: Final = 1024
+"""Samples whose pairs with as many others are reckoned at once: some 60 MB for 5,000 variants."""
+_MOST_PAIRS: Final = 10_000_000
+_MOST_VARIANTS: Final = 1 << 22
+"""Up to here a float32 holds each sum exactly: four times as much is its last whole number without a gap."""
+_HARD_CALL: Final = DOSAGE_STEPS // 10
+"""A dosage this near to a whole number of copies counts as it. Source: PLINK 2, --hard-call-threshold 0.1."""
+
+
+class KinPairs(NamedTuple):
+    """Pairs of samples that are related, in the order of `first`, then `second`.
+
+    Attributes:
+        first: (pair,) index of a sample.
+        second: (pair,) index of the other, the greater of the two.
+        kinship: (pair,) probability that an allele of one and an allele of the other are one by descent; 0.5 of a
+            sample with itself.
+        n_variants: that it was told from.
+        farthest: degree up to which all pairs are here.
+    """
+
+    first: IntArray
+    second: IntArray
+    kinship: Values
+    n_variants: int
+    farthest: int = FARTHEST
+
+    @property
+    def degrees(self) -> IntArray:
+        """(pair,) 0 to 3; see `KINSHIP_ABOVE`."""
+        return np.count_nonzero(self.kinship[:, None] <= np.array(KINSHIP_ABOVE), axis=1).astype(np.int64)
+
+    def up_to(self, degree: int) -> "KinPairs":
+        """The pairs of this degree and nearer ones."""
+        return self._chosen(np.flatnonzero(self.kinship > KINSHIP_ABOVE[degree]), farthest=min(degree, self.farthest))
+
+    def _chosen(self, pairs: IntArray, *, farthest: int) -> "KinPairs":
+        return KinPairs(self.first[pairs], self.second[pairs], self.kinship[pairs], self.n_variants, farthest)
+
+
+class _Block(NamedTuple):
+    """Samples as products need them; s sample, v variant, u variant that some sample lacks.
+
+    Attributes:
+        sides: (s, v) 1 and -1 for the two homozygotes; 0 for a heterozygote, and where not called.
+        hets: (s, u) 1 for a heterozygote.
+        called: (s, u) 1 where called.
+        n_hets: (s,) heterozygotes among the variants that all samples have.
+    """
+
+    sides: FloatArray
+    hets: FloatArray
+    called: FloatArray
+    n_hets: FloatArray
+
+
+def hard_calls(dosage: DosageArray) -> DosageArray:
+    """Whole copies in int8, `MISSING_DOSAGE` where a genotype is not known or its dosage lies between two of them.
+
+    Args:
+        dosage: of any shape; a part of the store's, since it is copied if it holds fractions.
+    """
+    if dosage.dtype == np.int8:
+        return dosage
+    whole, rest = np.divmod(dosage.astype(np.int32) + _HARD_CALL, DOSAGE_STEPS)
+    is_known = (rest <= 2 * _HARD_CALL) & (dosage != MISSING_STEPS)
+    called: DosageArray = np.where(is_known, whole, MISSING_DOSAGE).astype(np.int8)
+    return called
+
+
+def find_kin(dosage: DosageArray, *, degree: int = FARTHEST) -> KinPairs:
+    """All pairs of samples that are related in this degree or nearer.
+
+    A pair is held against the variants that both have. Two samples that are homozygous throughout have a kinship of 0.5
+    if they are equal, else none. If there are more pairs than memory should hold, those of the farthest degree are let
+    go, which `KinPairs.farthest` then says. The time grows with the samples' square times the variants.
+
+    Args:
+        dosage: (sample, variant) copies of an allele, of autosomes.
+        degree: 0 to 3.
+    """
+    n_samples, n_variants = dosage.shape
+    assert n_variants <= _MOST_VARIANTS, n_variants
+    edges = [*range(0, n_samples, _BLOCK), n_samples]
+    blocks = [slice(first, last) for first, last in itertools.pairwise(edges)]
+    is_complete = np.logical_and.reduce(
+        [(hard_calls(dosage[rows]) != MISSING_DOSAGE).all(axis=0) for rows in blocks] or [np.ones(n_variants, np.bool_)]
+    )
+    nobody = np.empty(0, dtype=np.int64)
+    found = KinPairs(nobody, nobody, np.empty(0), n_variants, degree)
+    for rows, row_block in _each(dosage, blocks, is_complete):
+        parts = [found]
+        for columns, column_block in _each(dosage, blocks[blocks.index(rows) :], is_complete):
+            kinship = _kinship(row_block, column_block, n_complete=int(is_complete.sum()))
+            above = kinship > KINSHIP_ABOVE[found.farthest]
+            first, second = np.nonzero(np.triu(above, k=1) if rows == columns else above)
+            values = kinship[first, second]
+            parts.append(KinPairs(first + rows.start, second + columns.start, values, n_variants, found.farthest))
+        found = _bounded(_joined(parts))
+    return found
+
+
+def kin_groups(pairs: KinPairs, *, n_samples: int, degree: int) -> IntArray:
+    """(sample,) the group of each: those that a chain of pairs of this degree or nearer joins are one.
+
+    Groups are numbered by their first sample.
+    """
+    near = pairs.up_to(degree)
+    of_sample = np.arange(n_samples)
+    while True:
+        # Each pair pulls both groups to the lesser number; then every sample follows its group to the end.
+        least = np.minimum(of_sample[near.first], of_sample[near.second])
+        pulled = of_sample.copy()
+        for ends in (near.first, near.second):
+            np.minimum.at(pulled, of_sample[ends], least)
+        while (pulled[pulled] != pulled).any():
+            pulled = pulled[pulled]
+        if (pulled == of_sample).all():
+            return np.unique(of_sample, return_inverse=True)[1].astype(np.int64)
+        of_sample = pulled
+
+
+def _each(dosage: DosageArray, blocks: list[slice], is_complete: NDArray[np.bool_]) -> Iterator[tuple[slice, _Block]]:
+    for rows in blocks:
+        calls = hard_calls(dosage[rows])
+        partly = calls[:, ~is_complete]
+        yield (
+            rows,
+            _Block(
+                sides=(calls == 2).astype(np.float32) - (calls == 0),
+                hets=(partly == 1).astype(np.float32),
+                called=(partly != MISSING_DOSAGE).astype(np.float32),
+                n_hets=np.count_nonzero(calls[:, is_complete] == 1, axis=1).astype(np.float32),
+            ),
+        )
+
+
+def _kinship(rows: _Block, columns: _Block, *, n_complete: int) -> Values:
+    """(s, s) kinship of samples of two blocks; -inf where it is not known.
+
+    With x the side of a genotype, the squared differences of a pair's dosages add up to its homozygotes, those of the
+    one where the other is called and the reverse, less twice the sum of x x. Equation 11 is
+    1/2 - (that sum) / (4 times the lesser number of heterozygotes).
+    """
+    both = n_complete + rows.called @ columns.called.T
+    hets = rows.n_hets[:, None] + rows.hets @ columns.called.T
+    other_hets = columns.n_hets[None, :] + rows.called @ columns.hets.T
+    squares = 2 * (both - rows.sides @ columns.sides.T) - hets - other_hets
+    fewer = np.minimum(hets, other_hets).astype(np.float64)
+    kinship: Values = np.where((squares == 0) & (both > 0), 0.5, -np.inf)
+    np.divide(squares, -4 * fewer, out=kinship, where=fewer > 0)
+    kinship[fewer > 0] += 0.5
+    return kinship
+
+
+def _joined(parts: list[KinPairs]) -> KinPairs:
+    first, second = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
+    order = np.lexsort((second, first))
+    kinship = np.concatenate([part.kinship for part in parts])
+    return KinPairs(first[order], second[order], kinship[order], parts[0].n_variants, parts[0].farthest)
+
+
+def _bounded(pairs: KinPairs) -> KinPairs:
+    """The pairs, without those of the farthest degrees as long as there are too many."""
+    while len(pairs.first) > _MOST_PAIRS and pairs.farthest > 0:
+        pairs = pairs.up_to(pairs.farthest - 1)
+    return pairs
