@@ -18,10 +18,14 @@ KINSHIP_ABOVE: Final = (0.354, 0.177, 0.0884, 0.0442)
 """Of pairs of degree 0 (one person twice, or monozygotic twins), 1 (parent and child, full siblings), 2 (half siblings,
 uncles) and 3 (first cousins), what their kinship lies above. Source: Manichaikul et al. 2010, page 2869."""
 
-DEGREE_NAMES: Final = ("duplicate", "first degree", "second degree", "third degree")
+DEGREE_NAMES: Final = ("duplicates", "first degree", "second degree", "third degree")
 
 FARTHEST: Final = len(KINSHIP_ABOVE) - 1
 """The degree past which nobody counts as related."""
+
+FEWEST_VARIANTS: Final = (150, 500, 2000, 8000)
+"""By degree: with n independent variants the kinship of strangers has a standard deviation of 1 / sqrt(n) (simulated,
+allele frequencies from 0.05 to 0.5), so with so many of them strangers lie four of these below the degree."""
 
 _BLOCK: Final = 1024
 """Samples whose pairs with as many others are reckoned at once: some 60 MB for 5,000 variants."""
@@ -51,9 +55,14 @@ class KinPairs(NamedTuple):
     farthest: int = FARTHEST
 
     @property
+    def told(self) -> int:
+        """The farthest degree that can be told from strangers by so many variants; -1 if none can."""
+        return sum(self.n_variants >= fewest for fewest in FEWEST_VARIANTS) - 1
+
+    @property
     def degrees(self) -> IntArray:
-        """(pair,) 0 to 3; see `KINSHIP_ABOVE`."""
-        return np.count_nonzero(self.kinship[:, None] <= np.array(KINSHIP_ABOVE), axis=1).astype(np.int64)
+        """(pair,) from 0 to 3; see `KINSHIP_ABOVE`."""
+        return np.asarray(np.count_nonzero(self.kinship[:, None] <= np.array(KINSHIP_ABOVE), axis=1))
 
     def up_to(self, degree: int) -> "KinPairs":
         """The pairs of this degree and nearer ones."""
@@ -77,6 +86,13 @@ class _Block(NamedTuple):
     hets: FloatArray
     called: FloatArray
     n_hets: FloatArray
+
+
+def count_degrees(degrees: IntArray) -> str:
+    """How many pairs there are of each degree, in words: '1 of duplicates, 14 of first degree'; 'none'."""
+    counts = np.bincount(degrees, minlength=len(DEGREE_NAMES)).tolist()
+    words = [f"{count:,} of {name}" for name, count in zip(DEGREE_NAMES, counts, strict=True) if count]
+    return ", ".join(words) or "none"
 
 
 def hard_calls(dosage: DosageArray) -> DosageArray:
