@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from genotune.controller import Controller, Limits
+from genotune.data.quality import QUALITY_FILE, Quality, table_text
 from genotune.errors import SweepError
 from genotune.evaluation import (
     BASELINE,
@@ -181,7 +182,11 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
         if not is_private and len(machines) > 1:
             log.warning("%s must be a folder that all %d machines of this Ray see.", trials.parent, len(machines))
         face.stage("Reading the data")
-        store = _shared_store(plan, face)
+        vetted = plan.data.vet(plan.fold, plan.folds)
+        plan = plan.without(vetted.left_out)
+        _tell(vetted.notes, face)
+        store, quality = _shared_store(plan, face)
+        _keep_quality(journal, vetted.quality.joined(quality))
         _sweep(plan, journal, store, judge=judge, face=face)
         if plan.folds:
             _compare_finalists(plan, journal, face=face)
@@ -242,15 +247,26 @@ def _compare_finalists(plan: SweepPlan, journal: Journal, *, face: Face) -> None
     score_on_folds(plan, journal, finalists)
 
 
-def _shared_store(plan: SweepPlan, face: Face) -> SharedStore:
-    """The data behind one Ray object; the arrays that it was built from are let go."""
+def _shared_store(plan: SweepPlan, face: Face) -> tuple[SharedStore, Quality]:
+    """The data behind one Ray object, the arrays that it was built from being let go; and their quality."""
     import ray
 
-    store, notes = plan.data.read_store(plan.fold)
+    store, notes, quality = plan.data.read_store(plan.fold)
+    _tell(notes, face)
+    return SharedStore(ray.put(store)), quality
+
+
+def _tell(notes: tuple[str, ...], face: Face) -> None:
     for note in notes:
         log.info("%s", note)
         face.note(note)
-    return SharedStore(ray.put(store))
+
+
+def _keep_quality(journal: Journal, quality: Quality) -> None:
+    """The quality of the data, if there is any: in the journal, once, and as a table in the sweep's folder."""
+    if quality != Quality() and journal.state.quality is None:
+        journal.append("quality", **quality.plain)
+        (journal.path.parent / QUALITY_FILE).write_text(table_text(quality.plain))
 
 
 def _register(plan: SweepPlan, journal: Journal, *, recorder: Recorder, uri: str) -> None:

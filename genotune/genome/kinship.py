@@ -66,10 +66,12 @@ class KinPairs(NamedTuple):
 
     def up_to(self, degree: int) -> "KinPairs":
         """The pairs of this degree and nearer ones."""
-        return self._chosen(np.flatnonzero(self.kinship > KINSHIP_ABOVE[degree]), farthest=min(degree, self.farthest))
+        near = self.where(self.kinship > KINSHIP_ABOVE[degree])
+        return near._replace(farthest=min(degree, self.farthest))
 
-    def _chosen(self, pairs: IntArray, *, farthest: int) -> "KinPairs":
-        return KinPairs(self.first[pairs], self.second[pairs], self.kinship[pairs], self.n_variants, farthest)
+    def where(self, chosen: NDArray[np.bool_]) -> "KinPairs":
+        """Some of the pairs."""
+        return KinPairs(self.first[chosen], self.second[chosen], self.kinship[chosen], self.n_variants, self.farthest)
 
 
 class _Block(NamedTuple):
