@@ -29,6 +29,9 @@ allele frequencies from 0.05 to 0.5), so with so many of them strangers lie four
 
 _BLOCK: Final = 1024
 """Samples whose pairs with as many others are reckoned at once: some 60 MB for 5,000 variants."""
+_MANY: Final = 0.002
+"""From this share of a block's pairs on, products of matrices are faster than pair by pair."""
+_PAIRS_AT_ONCE: Final = 256
 _MOST_PAIRS: Final = 10_000_000
 _MOST_VARIANTS: Final = 1 << 22
 """Up to here a float32 holds each sum exactly: four times as much is its last whole number without a gap."""
@@ -82,12 +85,20 @@ class _Block(NamedTuple):
         hets: (s, u) 1 for a heterozygote.
         called: (s, u) 1 where called.
         n_hets: (s,) heterozygotes among the variants that all samples have.
+        n_all_hets: (s,) heterozygotes among all variants.
+        n_lacking: (s,) genotypes that are not called.
     """
 
     sides: FloatArray
     hets: FloatArray
     called: FloatArray
     n_hets: FloatArray
+    n_all_hets: FloatArray
+    n_lacking: FloatArray
+
+    def take(self, samples: IntArray) -> "_Block":
+        """Some of the samples, each once or more."""
+        return _Block(*(array[samples] for array in self))
 
 
 def count_degrees(degrees: IntArray) -> str:
@@ -134,11 +145,9 @@ def find_kin(dosage: DosageArray, *, degree: int = FARTHEST) -> KinPairs:
     for rows, row_block in _each(dosage, blocks, is_complete):
         parts = [found]
         for columns, column_block in _each(dosage, blocks[blocks.index(rows) :], is_complete):
-            kinship = _kinship(row_block, column_block, n_complete=int(is_complete.sum()))
-            above = kinship > KINSHIP_ABOVE[found.farthest]
-            first, second = np.nonzero(np.triu(above, k=1) if rows == columns else above)
-            values = kinship[first, second]
-            parts.append(KinPairs(first + rows.start, second + columns.start, values, n_variants, found.farthest))
+            near = _near(row_block, column_block, is_complete, above=KINSHIP_ABOVE[found.farthest])
+            pairs = KinPairs(near[0] + rows.start, near[1] + columns.start, near[2], n_variants, found.farthest)
+            parts.append(pairs.where(pairs.first < pairs.second))
         found = _bounded(_joined(parts))
     return found
 
@@ -167,28 +176,82 @@ def _each(dosage: DosageArray, blocks: list[slice], is_complete: NDArray[np.bool
     for rows in blocks:
         calls = hard_calls(dosage[rows])
         partly = calls[:, ~is_complete]
+        hets, called = (partly == 1).astype(np.float32), (partly != MISSING_DOSAGE).astype(np.float32)
+        n_hets = np.count_nonzero(calls[:, is_complete] == 1, axis=1).astype(np.float32)
         yield (
             rows,
             _Block(
                 sides=(calls == 2).astype(np.float32) - (calls == 0),
-                hets=(partly == 1).astype(np.float32),
-                called=(partly != MISSING_DOSAGE).astype(np.float32),
-                n_hets=np.count_nonzero(calls[:, is_complete] == 1, axis=1).astype(np.float32),
+                hets=hets,
+                called=called,
+                n_hets=n_hets,
+                n_all_hets=n_hets + np.count_nonzero(partly == 1, axis=1),
+                n_lacking=np.count_nonzero(partly == MISSING_DOSAGE, axis=1).astype(np.float32),
             ),
         )
 
 
-def _kinship(rows: _Block, columns: _Block, *, n_complete: int) -> Values:
-    """(s, s) kinship of samples of two blocks; -inf where it is not known.
+def _near(
+    rows: _Block, columns: _Block, is_complete: NDArray[np.bool_], *, above: float
+) -> tuple[IntArray, IntArray, Values]:
+    """Samples of one block, samples of the other, and their kinship, where it is above.
+
+    Three of the four products of matrices are for what a pair lacks. As no one lacks much, a bound that needs only the
+    fourth leaves few pairs, and the others are reckoned for these alone; for all of the block if it leaves many.
+    """
+    alike = rows.sides @ columns.sides.T
+    may_be = _upper_bound(rows, columns, alike, n_variants=len(is_complete)) > above
+    n_complete = int(is_complete.sum())
+    if np.count_nonzero(may_be) > _MANY * may_be.size:
+        both = n_complete + rows.called @ columns.called.T
+        hets = rows.n_hets[:, None] + rows.hets @ columns.called.T
+        other_hets = columns.n_hets[None, :] + rows.called @ columns.hets.T
+        kinship = _kinship(both, hets, other_hets, alike=alike)
+        first, second = np.nonzero(kinship > above)
+        return first, second, kinship[first, second]
+    first, second = np.nonzero(may_be)
+    parts = [np.empty(0)]
+    for start in range(0, len(first), _PAIRS_AT_ONCE):
+        ends = first[start : start + _PAIRS_AT_ONCE], second[start : start + _PAIRS_AT_ONCE]
+        one, other = rows.take(ends[0]), columns.take(ends[1])
+        both = n_complete + (one.called * other.called).sum(axis=1)
+        hets = one.n_hets + (one.hets * other.called).sum(axis=1)
+        other_hets = other.n_hets + (one.called * other.hets).sum(axis=1)
+        parts.append(_kinship(both, hets, other_hets, alike=alike[ends]))
+    kinship = np.concatenate(parts)
+    is_above = kinship > above
+    return first[is_above], second[is_above], kinship[is_above]
+
+
+def _upper_bound(rows: _Block, columns: _Block, alike: FloatArray, *, n_variants: int) -> FloatArray:
+    """(s, s) what the kinship of samples of two blocks is at most; infinite where this says nothing.
+
+    Both have at least all variants but those that one or the other lacks, and neither more heterozygotes than its own.
+    """
+    lacking = rows.n_lacking[:, None] + columns.n_lacking[None, :]
+    hets = rows.n_all_hets[:, None] + columns.n_all_hets[None, :]
+    squares = 2 * (n_variants - lacking - alike) - hets
+    fewer = np.minimum(rows.n_all_hets[:, None], columns.n_all_hets[None, :])
+    bound: FloatArray = np.where(squares > 0, np.float32(-np.inf), np.float32(np.inf))
+    np.divide(squares, -4 * fewer, out=bound, where=(squares > 0) & (fewer > 0))
+    # float32 rounds: a bound may not fall below what it bounds.
+    return bound + np.float32(0.5 + 1e-5)
+
+
+def _kinship(both: FloatArray, hets: FloatArray, other_hets: FloatArray, *, alike: FloatArray) -> Values:
+    """(...) kinship of pairs of samples; -inf where it is not known.
 
     With x the side of a genotype, the squared differences of a pair's dosages add up to its homozygotes, those of the
     one where the other is called and the reverse, less twice the sum of x x. Equation 11 is
     1/2 - (that sum) / (4 times the lesser number of heterozygotes).
+
+    Args:
+        both: (...) variants that both have.
+        hets: (...) heterozygotes of the one among these.
+        other_hets: (...) heterozygotes of the other among these.
+        alike: (...) sum of x x.
     """
-    both = n_complete + rows.called @ columns.called.T
-    hets = rows.n_hets[:, None] + rows.hets @ columns.called.T
-    other_hets = columns.n_hets[None, :] + rows.called @ columns.hets.T
-    squares = 2 * (both - rows.sides @ columns.sides.T) - hets - other_hets
+    squares = 2 * (both - alike) - hets - other_hets
     fewer = np.minimum(hets, other_hets).astype(np.float64)
     kinship: Values = np.where((squares == 0) & (both > 0), 0.5, -np.inf)
     np.divide(squares, -4 * fewer, out=kinship, where=fewer > 0)

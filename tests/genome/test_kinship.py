@@ -90,9 +90,30 @@ def test_without_heterozygotes_only_the_same_genotypes_are_kin():
     assert as_dict(pairs) == {(0, 1): 0.5}
 
 
-@given(arrays(np.int8, st.tuples(st.integers(0, 9), st.integers(0, 40)), elements=st.sampled_from([-1, 0, 1, 2])))
-def test_it_is_what_the_formula_says(dosage):
-    assert_same(as_dict(find_kin(dosage)), slow(dosage))
+@given(
+    arrays(np.int8, st.tuples(st.integers(0, 9), st.integers(0, 40)), elements=st.sampled_from([-1, 0, 1, 2])),
+    st.sampled_from([0.0, 1.0]),
+)
+def test_it_is_what_the_formula_says(dosage, many):
+    """Whether the pairs that the bound leaves are reckoned one by one or with their whole block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kinship, "_MANY", many)
+        assert_same(as_dict(find_kin(dosage)), slow(dosage))
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.01, 0.2])
+def test_pairs_one_by_one_are_those_of_whole_blocks(monkeypatch, missing):
+    rng = np.random.default_rng(8)
+    dosage = np.concatenate([family(600, seed=seed) for seed in range(20)])
+    dosage[rng.random(dosage.shape) < missing] = -1
+    found = []
+    for many in (0.0, 1.0):
+        monkeypatch.setattr(kinship, "_MANY", many)
+        monkeypatch.setattr(kinship, "_PAIRS_AT_ONCE", 7)
+        monkeypatch.setattr(kinship, "_BLOCK", 50)
+        found.append(as_dict(find_kin(dosage)))
+    assert found[0] == found[1]
+    assert len(found[0]) > 100
 
 
 def test_blocks_change_nothing(monkeypatch):
