@@ -15,7 +15,7 @@ from genotune.data.cells import DEFAULT_MISSING
 from genotune.data.files import FileFacts, InputFile, fingerprint
 from genotune.data.plink_files import BimTable, Fileset
 from genotune.data.plink_samples import SampleFacts
-from genotune.data.relatedness import find_relatives
+from genotune.data.relatedness import MOST_SAMPLES, find_relatives, find_same
 from genotune.data.sample_quality import SampleFilterSettings
 from genotune.data.source import Progress, SourcePlan, SourceSettings, SplitTable, StoreRead, Vetted
 from genotune.data.variant_quality import variant_quality
@@ -135,6 +135,14 @@ class PlinkPlan(SourcePlan):
     def kin(self) -> KinPairs:
         """The pairs of samples that are related; some variants are decoded for it, once."""
         return find_relatives(self.decode, self.spread("autosome"), n_samples=len(self.samples.rows))
+
+    @functools.cached_property
+    def duplicates(self) -> KinPairs:
+        """The pairs of samples that are one person; all kin where they are known or soon told."""
+        n = len(self.samples.rows)
+        if n <= MOST_SAMPLES or "kin" in vars(self):
+            return self.kin
+        return find_same(self.decode, self.spread("autosome"), n_samples=n)
 
     def spread(self, kind: ChromosomeKind) -> IntArray:
         """The variants of such contigs, in an order each beginning of which lies evenly over them."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from genotune.data.quality import Quality, even_edges, histogram
-from genotune.data.relatedness import MOST_SAMPLES, blocks_of, check_parted, kin_notes, repeated_samples
+from genotune.data.relatedness import blocks_of, check_parted, kin_notes, repeated_samples
 from genotune.data.sample_quality import SampleCounts, count_samples, judge_samples
 from genotune.data.source import Vetted
 from genotune.genome.fold import Fold
@@ -43,20 +43,15 @@ def vet_samples(plan: "PlinkPlan", fold: Fold, folds: Sequence[Fold]) -> Vetted:
     x = _counted(plan, _x_variants(plan), fold.train)
     verdict = judge_samples(autosomes, x, sexes=samples.sexes, filters=settings.sample_filters, train=fold.train)
     left_out, counts, notes = verdict.left_out, dict(verdict.counts), list(verdict.notes)
-    if n <= MOST_SAMPLES or settings.drop_duplicates or "kin" in vars(plan):
-        pairs = plan.kin.where(~np.isin(plan.kin.first, left_out) & ~np.isin(plan.kin.second, left_out))
-        if settings.drop_duplicates and pairs.told >= 0:
-            repeated = repeated_samples(pairs, autosomes.call_rate)
-            counts["that are another one again (drop_duplicates)"] = len(repeated)
-            left_out = np.union1d(left_out, repeated)
-        kept = [one.without(left_out) for one in (fold, *folds)]
-        check_parted(pairs, kept, ids=samples.ids)
-        notes += kin_notes(pairs, kept[0])
-    else:
-        notes.append(
-            f"duplicates and kin were not looked for among {n:,} samples, which takes long above {MOST_SAMPLES:,}; "
-            "data.drop_duplicates: true or split: {by: kinship} does it."
-        )
+    pairs = plan.duplicates
+    pairs = pairs.where(~np.isin(pairs.first, left_out) & ~np.isin(pairs.second, left_out))
+    if settings.drop_duplicates and pairs.told >= 0:
+        repeated = repeated_samples(pairs, autosomes.call_rate)
+        counts["that are another one again (drop_duplicates)"] = len(repeated)
+        left_out = np.union1d(left_out, repeated)
+    kept = [one.without(left_out) for one in (fold, *folds)]
+    check_parted(pairs, kept, ids=samples.ids)
+    notes += kin_notes(pairs, kept[0])
     if len(left_out):
         reasons = "; ".join(f"{n_left_out:,} {reason}" for reason, n_left_out in counts.items() if n_left_out)
         notes.insert(0, f"{len(left_out):,} of {n:,} samples are left out: {reasons}.")

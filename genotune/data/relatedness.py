@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from genotune.errors import DataError
 from genotune.genome.fold import Fold
 from genotune.genome.kinship import (
-    FARTHEST,
     FEWEST_VARIANTS,
     KINSHIP_ABOVE,
     KinPairs,
     count_degrees,
+    find_duplicates,
     find_kin,
     hard_calls,
     kin_groups,
@@ -27,8 +27,9 @@ MOST_SAMPLES: Final = 20_000
 """Above so many, every pair takes too long where nobody asked for kinship."""
 
 _MOST_VARIANTS: Final = 10_000
-_MOST_DECODED: Final = 50_000
-"""Where most variants are rare, so many are tried for common ones."""
+_MOST_FOR_DUPLICATES: Final = 2_048
+_MOST_TRIED: Final = 5
+"""Where most variants are rare, so many times those that are wanted are tried."""
 _LEAST_MAF: Final = 0.05
 _LEAST_CALL_RATE: Final = 0.95
 _BLOCK_BYTES: Final = 8_000_000
@@ -41,30 +42,40 @@ def blocks_of(variants: IntArray, *, n_samples: int) -> list[IntArray]:
     return [rising[first : first + n] for first in range(0, len(rising), n)]
 
 
-def find_relatives(decode: Decode, order: IntArray, *, n_samples: int, degree: int = FARTHEST) -> KinPairs:
-    """The pairs of samples that are related, told from common, well called variants all over the genome.
+def find_relatives(decode: Decode, order: IntArray, *, n_samples: int) -> KinPairs:
+    """All pairs of samples that are related, by 10,000 variants at most; see `common_genotypes`."""
+    return find_kin(common_genotypes(decode, order, n_samples=n_samples))
 
-    Of the variants in their order, the first 10,000 that have a rarer allele of 0.05 or more and a call rate of 0.95 or
-    more among these very samples; looked for among the first 10,000, then among the next 40,000. No trait is looked at
-    and nothing is fitted: who is whose kin is a fact of the samples, of all splits together.
+
+def find_same(decode: Decode, order: IntArray, *, n_samples: int) -> KinPairs:
+    """The pairs of samples that are one person, by 2,048 variants at most; see `common_genotypes`."""
+    return find_duplicates(common_genotypes(decode, order, n_samples=n_samples, most=_MOST_FOR_DUPLICATES))
+
+
+def common_genotypes(decode: Decode, order: IntArray, *, n_samples: int, most: int = _MOST_VARIANTS) -> DosageArray:
+    """(sample, variant) whole copies of common, well called variants all over the genome, in int8.
+
+    They have a rarer allele of 0.05 or more and a call rate of 0.95 or more among these very samples. They are looked
+    for among as many as are wanted, in their order, then, if half of these are none, among four times more. No trait is
+    looked at and nothing is fitted: who is whose kin is a fact of the samples, of all splits together.
 
     Args:
         decode: gives genotypes of the samples.
         order: (variant,) autosomal variants, each beginning of which lies evenly; see `spread_order`.
         n_samples: that are decoded.
-        degree: pairs up to this one are wanted.
+        most: variants that are wanted.
     """
     kept: list[DosageArray] = []
     n_kept = 0
-    for batch in (order[:_MOST_VARIANTS], order[_MOST_VARIANTS:_MOST_DECODED]):
-        if n_kept >= _MOST_VARIANTS // 2:
+    for batch in (order[:most], order[most : _MOST_TRIED * most]):
+        if n_kept >= most // 2:
             break
         for dosage in decode(blocks_of(batch, n_samples=n_samples)):
             calls = hard_calls(dosage)
             kept.append(calls[:, _is_fit(calls)])
             n_kept += kept[-1].shape[1]
     chosen: NDArray[np.int8] = np.concatenate([np.empty((n_samples, 0), dtype=np.int8), *kept], axis=1, dtype=np.int8)
-    return find_kin(chosen[:, :_MOST_VARIANTS], degree=degree)
+    return chosen[:, :most]
 
 
 def repeated_samples(pairs: KinPairs, call_rates: Values) -> IntArray:
@@ -116,6 +127,11 @@ def kin_notes(pairs: KinPairs, fold: Fold) -> tuple[str, ...]:
         return (
             f"duplicates and kin were not looked for: that takes {FEWEST_VARIANTS[0]} common, well called autosomal "
             f"variants, and there are {pairs.n_variants:,}.",
+        )
+    if pairs.farthest == 0:
+        return (
+            f"kin in two splits were not looked for, only duplicates: above {MOST_SAMPLES:,} samples that takes long. "
+            "split: {by: kinship} does it all the same.",
         )
     parted = parted_pairs(pairs.up_to(min(pairs.told, pairs.farthest)), fold)
     if not len(parted.first):

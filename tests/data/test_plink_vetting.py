@@ -201,14 +201,21 @@ def test_no_validation_or_test_sample_changes_whether_another_stays(cohort):
     assert before.tolist() != after.tolist()
 
 
-def test_of_very_many_samples_kin_are_looked_for_only_if_asked(cohort, monkeypatch):
-    monkeypatch.setattr("genotune.data.plink_vetting.MOST_SAMPLES", 59)
+def test_of_very_many_samples_only_duplicates_are_looked_for(cohort, monkeypatch):
+    monkeypatch.setattr("genotune.data.plink.MOST_SAMPLES", 59)
+    one, other = parted(cohort.plan())
     [note] = vet(cohort.plan()).notes
     assert note == (
-        "duplicates and kin were not looked for among 60 samples, which takes long above 59; data.drop_duplicates: "
-        "true or split: {by: kinship} does it."
+        "kin in two splits were not looked for, only duplicates: above 20,000 samples that takes long. split: {by: "
+        "kinship} does it all the same."
     )
-    assert "pairs of kin" in vet(cohort.plan(drop_duplicates=True)).notes[0]
+    cohort.dosage[other] = cohort.dosage[one]
+    with pytest.raises(DataError, match=r"^1 pair of samples is in two splits"):
+        vet(cohort.plan())
+    assert len(vet(cohort.plan(drop_duplicates=True)).left_out) == 1
+    plan, settings = cohort.plan(drop_duplicates=True), split("kinship", degree=1)
+    assert plan.split_problems(settings) == []
+    assert len(vet(plan, settings).notes) == 1
 
 
 def test_variants_without_positions_are_enough(cohort):

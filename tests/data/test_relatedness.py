@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from genotune.data import relatedness
-from genotune.data.relatedness import check_parted, find_relatives, kin_notes, parted_pairs, repeated_samples
+from genotune.data.relatedness import (
+    check_parted,
+    common_genotypes,
+    find_relatives,
+    find_same,
+    kin_notes,
+    parted_pairs,
+    repeated_samples,
+)
 from genotune.errors import DataError
 from genotune.genome.fold import Fold
 from genotune.genome.kinship import KinPairs, find_kin
@@ -37,6 +45,9 @@ class Genotypes:
         order = np.arange(self.dosage.shape[1]) if order is None else order
         return find_relatives(self, order, n_samples=len(self.dosage))
 
+    def choose(self, order, *, most):
+        return common_genotypes(self, order, n_samples=len(self.dosage), most=most)
+
 
 def draw(n_samples=12, n_variants=600, *, frequency=0.4, seed=0):
     return np.random.default_rng(seed).binomial(2, frequency, (n_samples, n_variants)).astype(np.int8)
@@ -64,25 +75,35 @@ def test_a_variant_is_common_by_its_rarer_allele(counted):
     assert Genotypes(dosage).find().n_variants == 150
 
 
-def test_more_variants_are_tried_only_where_the_first_were_not_enough(monkeypatch):
-    monkeypatch.setattr(relatedness, "_MOST_VARIANTS", 200)
-    monkeypatch.setattr(relatedness, "_MOST_DECODED", 500)
+def test_more_variants_are_tried_only_where_the_first_were_not_enough():
     order = np.random.default_rng(0).permutation(600)
     common = Genotypes(draw())
-    assert common.find(order).n_variants == 200
+    assert common.choose(order, most=200).shape == (12, 200)
     assert {*common.asked} == {*order[:200].tolist()}
     rare = draw(frequency=0.001)
     rare[:, order[:90]] = draw()[:, order[:90]]
     rare[:, order[300:330]] = draw()[:, order[300:330]]
     genotypes = Genotypes(rare)
-    assert genotypes.find(order).n_variants >= 115
-    assert sorted(genotypes.asked) == sorted(order[:500].tolist())
+    assert 115 <= genotypes.choose(order, most=200).shape[1] < 200
+    assert sorted(genotypes.asked) == sorted(order.tolist())
+    genotypes = Genotypes(rare)
+    genotypes.choose(order, most=100)
+    assert {*genotypes.asked} == {*order[:100].tolist()}
 
 
 def test_blocks_rise_and_are_bounded():
     blocks = relatedness.blocks_of(np.random.default_rng(0).permutation(1000), n_samples=40_000)
     assert np.concatenate(blocks).tolist() == [*range(1000)]
     assert {len(block) for block in blocks} == {200}
+
+
+def test_the_same_person_is_found_by_fewer_variants():
+    dosage = draw(n_variants=3000)
+    dosage[7] = dosage[3]
+    genotypes = Genotypes(dosage)
+    found = find_same(genotypes, np.arange(3000), n_samples=12)
+    assert (found.first.tolist(), found.second.tolist(), found.n_variants) == ([3], [7], 2048)
+    assert sorted(genotypes.asked) == [*range(2048)]
 
 
 def test_without_variants_nobody_is_kin():

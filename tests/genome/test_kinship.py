@@ -177,6 +177,27 @@ def test_more_pairs_than_memory_should_hold_lose_the_farthest(monkeypatch):
     assert {*pairs.degrees.tolist()} == {0, 1}
 
 
+def test_duplicates_are_found_though_some_genotypes_differ():
+    """Of 300 people 5 twice with 3 in 100 genotypes other or missing, one of them three times; kin are none."""
+    rng = np.random.default_rng(0)
+    dosage = rng.binomial(2, rng.uniform(0.05, 0.5, 2048), (300, 2048)).astype(np.int8)
+    dosage[290] = (dosage[288] + dosage[289]) // 2
+    again = {200: 7, 201: 7, 202: 100, 203: 150, 299: 0}
+    for copy, of in again.items():
+        dosage[copy] = np.where(rng.random(2048) < 0.03, rng.choice([-1, 0, 1, 2], 2048), dosage[of])
+    found, every = kinship.find_duplicates(dosage), find_kin(dosage).up_to(0)
+    assert found.farthest == 0
+    groups = [kin_groups(pairs, n_samples=300, degree=0).tolist() for pairs in (found, every)]
+    assert groups[0] == groups[1]
+    assert {pair: as_dict(every)[pair] for pair in as_dict(found)} == as_dict(found)
+    assert {copy for copy, of in again.items() if groups[0][copy] == groups[0][of]} == {*again}
+
+
+@pytest.mark.parametrize("shape", [(0, 64), (1, 64), (5, 0), (5, 31)])
+def test_without_samples_or_variants_there_are_no_duplicates(shape):
+    assert len(kinship.find_duplicates(np.zeros(shape, dtype=np.int8)).first) == 0
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(PLINK is None, reason="needs plink2")
 @pytest.mark.parametrize("missing", [0.0, 0.03])
