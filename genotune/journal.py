@@ -23,6 +23,7 @@ JOURNAL_FILE: Final = "journal.jsonl"
 Kind = Literal[
     "sweep_started",  # sweep, spec_sha256, facts (what the record says of the sweep: versions, host, files)
     "driver_started",  # pid
+    "quality",  # of the data: counts and histograms, no IDs (data/quality.py)
     "proposed",  # trial, family, picks, params, seed
     "started",  # trial, device
     "report",  # trial, epoch, value (null: not a number), metrics, checkpoint (a path relative to the sweep, or null)
@@ -114,6 +115,7 @@ class SweepState:
     active_s: float = 0.0
     """Seconds during which a driver was at work: between deaths and resumes nothing is counted."""
     last_s: float = 0.0
+    quality: Mapping[str, Any] | None = None
     winner: Mapping[str, Any] | None = None
     baselines: dict[str, Mapping[str, float]] = field(default_factory=dict)
     folds: dict[int, dict[int, Mapping[str, float]]] = field(default_factory=dict)
@@ -151,7 +153,7 @@ class SweepState:
                 self.baselines[values["name"]] = values["metrics"]
             case "fold_scored":
                 self.folds.setdefault(values["trial"], {})[values["fold"]] = values["metrics"]
-            case "winner" | "refitted" | "registered":
+            case "winner" | "refitted" | "quality" | "registered":
                 setattr(self, kind, values)
             case "scored":
                 self.scores[values["subject"]] = values["metrics"]

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 from genotune.baselines import fit_baselines
 from genotune.controller import Controller, Limits
+from genotune.data.quality import QUALITY_FILE, Quality, table_text
 from genotune.errors import SweepError
 from genotune.evaluation import (
     Candidate,
@@ -182,7 +183,11 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
         if not is_private and len(machines) > 1:
             log.warning("%s must be a folder that all %d machines of this Ray see.", trials.parent, len(machines))
         face.stage("Reading the data")
-        store = _shared_store(plan, face)
+        vetted = plan.data.vet(plan.fold, plan.folds + plan.trial_folds)
+        plan = plan.without(vetted.left_out)
+        _tell(vetted.notes, face)
+        store, quality = _shared_store(plan, face)
+        _keep_quality(journal, vetted.quality.joined(quality))
         _sweep(plan, journal, store, judge=judge, face=face)
         if plan.folds:
             _compare_finalists(plan, journal, face=face)
@@ -247,19 +252,30 @@ def _compare_finalists(plan: SweepPlan, journal: Journal, *, face: Face) -> None
     score_on_folds(plan, journal, finalists)
 
 
-def _shared_store(plan: SweepPlan, face: Face) -> SharedStore:
-    """The data behind Ray objects; the arrays that they were built from are let go."""
+def _shared_store(plan: SweepPlan, face: Face) -> tuple[SharedStore, Quality]:
+    """The data behind Ray objects, the arrays that they were built from being let go; and their quality."""
     import ray
 
-    store, notes = plan.data.read_store(plan.fold)
+    store, notes, quality = plan.data.read_store(plan.fold)
+    _tell(notes, face)
+    shared = SharedStore(ray.put(store))
+    del store
+    if plan.has_stores_of_folds:
+        shared = shared._replace(folds=tuple(ray.put(plan.data.read_store(fold).store) for fold in plan.trial_folds))
+    return shared, quality
+
+
+def _tell(notes: tuple[str, ...], face: Face) -> None:
     for note in notes:
         log.info("%s", note)
         face.note(note)
-    shared = SharedStore(ray.put(store))
-    del store
-    if not plan.has_stores_of_folds:
-        return shared
-    return shared._replace(folds=tuple(ray.put(plan.data.read_store(fold).store) for fold in plan.trial_folds))
+
+
+def _keep_quality(journal: Journal, quality: Quality) -> None:
+    """The quality of the data, if there is any: in the journal, once, and as a table in the sweep's folder."""
+    if quality != Quality() and journal.state.quality is None:
+        journal.append("quality", **quality.plain)
+        (journal.path.parent / QUALITY_FILE).write_text(table_text(quality.plain))
 
 
 def _register(plan: SweepPlan, journal: Journal, *, recorder: Recorder, uri: str) -> None:

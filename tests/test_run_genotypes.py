@@ -125,11 +125,26 @@ def test_a_sweep_over_both_families_ends_with_a_complete_record_and_a_winner_tha
     (profile,) = rows(tmp_path / ".genotune" / "mlflow.db", "select dataset_profile from datasets")
     assert json.loads(profile[0])["trait"] == trait
     assert "I17" not in profile[0], "IDs of samples are nobody's business"
+    assert_quality_is_recorded(tmp_path, state)
     assert_winner_predicts_what_was_measured(spec, tmp_path, state, metric=metric)
     assert_finalists_were_compared(spec, tmp_path, state, metric=metric)
     assert genotune("resume", sweep_folder(tmp_path).name).returncode == 0
     again = read_state(sweep_folder(tmp_path))
     assert (again.folds, again.winner, again.scores) == (state.folds, state.winner, state.scores)
+
+
+def assert_quality_is_recorded(tmp_path, state):
+    """Counts and histograms, the same in the journal, the sweep's folder and MLflow, and a picture there."""
+    n = state.facts["data"]["n_samples"]
+    assert state.quality["counts"]["samples"] == {"in all": n, "left": n}
+    assert state.quality["counts"]["variants"]["in all"] == 60
+    assert state.quality["counts"]["variants"]["kept"] == 30
+    assert all(sum(one["counts"]) in (60, n) for one in state.quality["histograms"].values())
+    table = (sweep_folder(tmp_path) / "quality.tsv").read_text()
+    assert f"samples: in all\t\t\t{n}\n" in table
+    (artifact,) = (tmp_path / ".genotune" / "artifacts").rglob("quality.tsv")
+    assert artifact.read_text() == table
+    assert artifact.with_suffix(".png").exists()
 
 
 def assert_finalists_were_compared(spec, tmp_path, state, *, metric):

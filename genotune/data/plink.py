@@ -1,7 +1,8 @@
 """The source `plink`: a fileset of genotypes, and a trait of its samples."""
 
+import functools
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
@@ -15,12 +16,18 @@ from genotune.data.files import FileFacts, InputFile, fingerprint
 from genotune.data.genotype_file import GenotypeFile
 from genotune.data.plink_files import BimTable
 from genotune.data.plink_samples import SampleFacts
-from genotune.data.source import Progress, SourcePlan, SourceSettings, SplitTable, StoreRead
+from genotune.data.relatedness import MOST_SAMPLES, find_relatives, find_same
+from genotune.data.sample_quality import SampleFilterSettings
+from genotune.data.source import Progress, SourcePlan, SourceSettings, SplitTable, StoreRead, Vetted
+from genotune.data.variant_quality import variant_quality
 from genotune.data.variant_selection import FilterSettings, select_variants
 from genotune.data.variant_statistics import Statistics, join_statistics, trait_basis
-from genotune.errors import Problem
+from genotune.errors import DataError, Problem
+from genotune.genome.chromosomes import ChromosomeKind, is_kind
 from genotune.genome.folds import hold_out_in_turn
-from genotune.genome.splits import Fold, SampleSplitSettings, SplitSettings
+from genotune.genome.kinship import KinPairs
+from genotune.genome.splits import Fold, SampleSplitSettings, SampleTable, SplitSettings
+from genotune.genome.thinning import spread_order
 from genotune.store import NO_POSITION, DosageArray, GenotypeOutline, GenotypeStore, IntArray, TextArray, Variants
 
 if TYPE_CHECKING:
@@ -67,6 +74,11 @@ class PlinkSettings(SourceSettings):
         match_by: how samples are found in the table; null: by FID and IID where it has both, else by IID.
         filters: what a variant must have.
         keep_variants: so many at most, the most associated with the trait; null: all that pass the filters.
+        sample_filters: what a sample must have.
+        drop_duplicates: of samples that are one person twice (or twins) only the best called is kept; else they are
+            refused where two splits hold them.
+        n_autosomes: of the species, after which X, Y, XY and MT are numbered; null: 22, or all numbers where some are
+            above 26. Where the fileset names X and Y, it needs no number.
     """
 
     yields: ClassVar[frozenset[str]] = frozenset({VARIANT, DOSAGE, PHENOTYPE, COVARIATE})
@@ -83,6 +95,9 @@ class PlinkSettings(SourceSettings):
     match_by: Literal["iid", "fid_iid"] | None = None
     filters: FilterSettings = FilterSettings()
     keep_variants: Annotated[int, Field(ge=1)] | None = None
+    sample_filters: SampleFilterSettings = SampleFilterSettings()
+    drop_duplicates: bool = False
+    n_autosomes: Annotated[int, Field(ge=1, le=200)] | None = None
 
     @property
     def known_target(self) -> TargetKind | None:
@@ -130,6 +145,41 @@ class PlinkPlan(SourcePlan):
         """All that have two alleles."""
         return self.genotypes.variants
 
+    @functools.cached_property
+    def _table(self) -> SampleTable:
+        """What splits are made of; genotypes are decoded if one asks who is related."""
+        return self.samples.table._replace(kin=lambda: self.kin)
+
+    @functools.cached_property
+    def kin(self) -> KinPairs:
+        """The pairs of samples that are related; some variants are decoded for it, once."""
+        return find_relatives(self.decode, self.spread("autosome"), n_samples=len(self.samples.rows))
+
+    @functools.cached_property
+    def duplicates(self) -> KinPairs:
+        """The pairs of samples that are one person; all kin where they are known or soon told."""
+        n = len(self.samples.rows)
+        if n <= MOST_SAMPLES or "kin" in vars(self):
+            return self.kin
+        return find_same(self.decode, self.spread("autosome"), n_samples=n)
+
+    def spread(self, kind: ChromosomeKind) -> IntArray:
+        """The variants of such contigs, in an order each beginning of which lies evenly over them."""
+        contigs = self.variants.contigs
+        among = np.flatnonzero(is_kind(contigs, kind, n_autosomes=self.settings.n_autosomes))
+        return spread_order(contigs, self.variants.starts, among)
+
+    def decode(self, blocks: Sequence[IntArray]) -> Iterator[DosageArray]:
+        """(sample, variant) dosages of each block of variants, in this process.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        from genotune.data.plink_datasource import DosageReader
+
+        reader = DosageReader(self.genotypes.decoder, self.samples.rows)
+        return (reader.decode(block) for block in blocks)
+
     @property
     def n_variants(self) -> int:
         """That are kept, at most."""
@@ -162,25 +212,36 @@ class PlinkPlan(SourcePlan):
     def split_problems(self, split: SplitSettings) -> list[Problem]:
         """See `SourcePlan.split_problems`; the trait must vary in each split, and each must hold all of its classes."""
         assert isinstance(split, SampleSplitSettings)
-        return split.problems(self.samples.table) or list(self._unscorable(split))
+        return split.problems(self._table) or list(self._unscorable(split.resolve(self._table)))
 
     def resolve(self, split: SplitSettings) -> Fold:
         """See `SourcePlan.resolve`."""
         assert isinstance(split, SampleSplitSettings)
-        return split.resolve(self.samples.table)
+        return split.resolve(self._table)
 
     def folds(self, fold: Fold, split: SplitSettings, *, n_folds: int) -> list[Fold]:
         """See `SourcePlan.folds`."""
         assert isinstance(split, SampleSplitSettings)
         members = np.sort(np.concatenate([fold.train, fold.validation]))
-        groups = split.groups(self.samples.table)[members]
+        groups = split.groups(self._table)[members]
         weights = np.ones(len(members), dtype=np.int64)
         return hold_out_in_turn(members, groups, weights=weights, n_folds=n_folds, test=fold.test)
 
     def split_notes(self, split: SplitSettings) -> tuple[str, ...]:
         """See `SourcePlan.split_notes`."""
         assert isinstance(split, SampleSplitSettings)
-        return split.notes(self.samples.table)
+        return split.notes(self._table)
+
+    def vet(self, fold: Fold, folds: Sequence[Fold]) -> Vetted:
+        """See `SourcePlan.vet`: sample filters, duplicates, and the sex that X tells; see `vet_samples`."""
+        from genotune.data.plink_vetting import vet_samples
+
+        vetted = vet_samples(self, fold, folds)
+        left = fold.without(vetted.left_out)
+        faults = [problem.message for problem in self._unscorable(left)]
+        if faults:
+            raise DataError("\n".join((*vetted.notes, *faults)))
+        return vetted
 
     def outline(self, members: IntArray) -> GenotypeOutline:
         """See `SourcePlan.outline`."""
@@ -200,7 +261,7 @@ class PlinkPlan(SourcePlan):
     def split_table(self, fold: Fold, split: SplitSettings) -> SplitTable:
         """Groups and samples of each split, and what the trait looks like in it."""
         assert isinstance(split, SampleSplitSettings)
-        groups = split.groups(self.samples.table)
+        groups = split.groups(self._table)
         rows = {}
         for name, members in fold.members.items():
             known = groups[members][groups[members] >= 0]
@@ -286,7 +347,8 @@ class PlinkPlan(SourcePlan):
         for table in tables(DosageReader(decoder, facts.rows), np.sort(kept)):
             for variants, block in rows_of(table):
                 dosage[:, rank[variants]] = block.T
-        return StoreRead(self._store(dosage, kept, statistics=statistics), selection.notes)
+        quality = variant_quality(statistics, counts=selection.counts, n_samples=len(fold.train))
+        return StoreRead(self._store(dosage, kept, statistics=statistics), selection.notes, quality)
 
     def _store(self, dosage: DosageArray, kept: IntArray, *, statistics: Statistics) -> GenotypeStore:
         facts, all_variants = self.samples, self.variants
@@ -309,10 +371,13 @@ class PlinkPlan(SourcePlan):
             covariate_names=facts.covariate_names,
         )
 
-    def _unscorable(self, split: SampleSplitSettings) -> Iterator[Problem]:
+    def _unscorable(self, fold: Fold) -> Iterator[Problem]:
         """Splits without a sample of some class, or in which the trait does not vary: metrics are not defined there."""
-        for name, members in split.resolve(self.samples.table).members.items():
+        for name, members in fold.members.items():
             values = self.samples.values[members]
+            if not len(values):
+                yield Problem((name,), f"{name} holds no sample. Give it more, or loosen data.sample_filters.")
+                continue
             if self.samples.kind not in _CLASSED:
                 if values.min() == values.max():
                     yield Problem(

@@ -76,8 +76,15 @@ def read_psam(file: InputFile) -> tuple[FamTable, SampleColumns]:
         fathers=text.get("PAT", unknown),
         mothers=text.get("MAT", unknown),
         phenotypes=phenotypes[0] if phenotypes else np.full(len(table), "NA"),
+        sexes=_sexes(text[SEX]) if SEX in text else None,
     )
     return fam, SampleColumns(columns, [f"{file.label}:{number}" for number, _ in _rows(file)])
+
+
+def _sexes(cells: TextArray) -> TextArray:
+    """(sample,) as in a .fam: '1' male, '2' female, '0' unknown."""
+    letters = {"1": "1", "m": "1", "male": "1", "2": "2", "f": "2", "female": "2"}
+    return np.array([letters.get(cell.lower(), "0") for cell in cells.tolist()], dtype=np.str_)
 
 
 def read_pvar(file: InputFile) -> Pvar:

@@ -48,6 +48,7 @@ class FamTable(NamedTuple):
         fathers: (sample,) individual IDs, '0' where unknown.
         mothers: (sample,) individual IDs, '0' where unknown.
         phenotypes: (sample,) column six, as written.
+        sexes: (sample,) '1' male, '2' female, anything else unknown; None where the file doesn't say.
     """
 
     fids: TextArray
@@ -55,6 +56,7 @@ class FamTable(NamedTuple):
     fathers: TextArray
     mothers: TextArray
     phenotypes: TextArray
+    sexes: TextArray | None = None
 
 
 class BimTable(NamedTuple):
@@ -108,12 +110,12 @@ def read_fam(file: InputFile) -> FamTable:
         DataError: it is empty, no text, has a header, a line without six columns, or a sample twice.
     """
     table = _read_columns(file, names=_FAM_COLUMNS, too_many=_too_many_fam_columns)
-    fids, iids, fathers, mothers, _, phenotypes = (as_text(table[column]) for column in range(_N_COLUMNS))
+    fids, iids, fathers, mothers, sexes, phenotypes = (as_text(table[column]) for column in range(_N_COLUMNS))
     if iids[0].upper() == "IID":
         line, _ = next(_lines(file))
         raise DataError(f"{file.label}:{line}: a header; a .fam has none. Delete this line.")
     check_unique(file, fids, iids=iids, line_of=partial(_line_of, file))
-    return FamTable(fids, iids, fathers, mothers, phenotypes)
+    return FamTable(fids, iids, fathers, mothers, phenotypes, sexes)
 
 
 def read_bim(file: InputFile) -> BimTable:

@@ -141,6 +141,7 @@ def _samples(
         classes=trait.classes,
         covariate_names=covariates.names,
         table=SampleTable(fam.fids[rows], {column: cells[kept] for column, cells in columns.items()}),
+        sexes=np.full(len(rows), "0") if fam.sexes is None else fam.sexes[rows],
     )
     return facts, notes
 

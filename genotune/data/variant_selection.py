@@ -1,5 +1,6 @@
 """Which variants a store keeps, and in which order: filters, then the most associated ones first."""
 
+from collections.abc import Mapping
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -34,10 +35,12 @@ class Selection(NamedTuple):
     Attributes:
         variants: (variant,) indices in the fileset, the most associated first; of equal ones the earlier first.
         notes: how many each filter took, for a person.
+        counts: the same as numbers.
     """
 
     variants: IntArray
     notes: tuple[str, ...]
+    counts: Mapping[str, int]
 
 
 def select_variants(
@@ -70,12 +73,11 @@ def select_variants(
         tests[f"with a Hardy-Weinberg p-value below {filters.min_hwe_p:g}"] = (
             hardy_weinberg_p(statistics.n_two, statistics.n_one, n_none=statistics.n_none) < filters.min_hwe_p
         )
-    passing, reasons = np.ones(len(maf), dtype=np.bool_), []
+    passing, counts = np.ones(len(maf), dtype=np.bool_), {}
     for reason, fails in tests.items():
-        n_new = int(np.count_nonzero(passing & fails))
+        counts[reason] = int(np.count_nonzero(passing & fails))
         passing &= ~fails
-        if n_new:
-            reasons.append(f"{n_new:,} {reason}")
+    reasons = [f"{n_new:,} {reason}" for reason, n_new in counts.items() if n_new]
     left = np.flatnonzero(passing)
     out = f" ({'; '.join(reasons)})" if reasons else ""
     if not len(left):
@@ -87,4 +89,5 @@ def select_variants(
     else:
         kept = "all of them are kept, the most associated first"
     note = f"{len(left):,} of {len(maf):,} variants pass the filters in {n_samples:,} training samples{out}; {kept}."
-    return Selection(ranked.astype(np.int64), (note,))
+    counts = {"in all": len(maf), **counts, "left": len(left), "kept": len(ranked)}
+    return Selection(ranked.astype(np.int64), (note,), counts)

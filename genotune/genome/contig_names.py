@@ -70,6 +70,7 @@ def first_names(contigs: Sequence[str], *, most: int = 30) -> list[str]:
 
 
 def _bare(contig: str) -> str:
+    """A contig's name without the chr before it."""
     return re.sub(r"^(?i:chr)", "", contig)
 
 

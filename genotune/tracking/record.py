@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from genotune.errors import SweepError
 from genotune.tracking import names
 from genotune.tracking.names import SWEEP, RunKey
+from genotune.tracking.quality_plot import draw_histograms
 from genotune.tracking.run_changes import Changes, DatasetFacts, RunChange
 from genotune.tracking.stores import is_server, open_client
 
@@ -90,6 +91,8 @@ class Record:
         )  # in as many calls as its limits ask for
         for name, text in change.texts.items():
             self._client.log_text(run_id, text, name)
+        for name, histograms in change.plots.items():
+            self._client.log_figure(run_id, draw_histograms(histograms), name)
         if change.dataset is not None:
             self._log_dataset(run_id, change.dataset)
         if change.end_ms is not None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from genotune.data.quality import QUALITY_FILE, table_text
 from genotune.journal import Event, SweepState, TrialState
 from genotune.tracking import names
-from genotune.tracking.names import SWEEP, RunKey, RunStatus, trial_key
+from genotune.tracking.names import QUALITY_PLOT, SWEEP, RunKey, RunStatus, trial_key
 
 _ENDS: Final[Mapping[str, RunStatus]] = {
     "complete": "FINISHED",
@@ -49,6 +50,7 @@ class RunChange:
         start_ms: when it began; None: it is there already.
         links: tags whose value is the id of another run.
         texts: artifacts by file name.
+        plots: the histograms of each picture, by its file name; see `draw_histograms`.
         end_ms: None where the run has not ended.
     """
 
@@ -59,6 +61,7 @@ class RunChange:
     links: dict[str, RunKey] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
+    plots: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     dataset: DatasetFacts | None = None
     status: RunStatus | None = None
     end_ms: int | None = None
@@ -102,6 +105,7 @@ class Translator:
         self._translate: Mapping[str, Callable[[Event, Changes], None]] = {
             "sweep_started": self._sweep_started,
             "driver_started": self._driver_started,
+            "quality": self._quality,
             "proposed": self._proposed,
             "started": self._started,
             "report": self._report,
@@ -158,6 +162,11 @@ class Translator:
         for trial in self._open_trials():
             changes[trial_key(trial.number)].tags[names.STATUS] = "waiting"
             self._become(trial_key(trial.number), "SCHEDULED", event, changes)
+
+    def _quality(self, event: Event, changes: Changes) -> None:
+        changes[SWEEP].texts |= {QUALITY_FILE: table_text(event.values)}
+        if event.values["histograms"]:
+            changes[SWEEP].plots |= {QUALITY_PLOT: event.values["histograms"]}
 
     def _proposed(self, event: Event, changes: Changes) -> None:
         values = event.values

@@ -106,7 +106,7 @@ def test_planning_loads_no_reader_of_genotypes(project):
 def test_the_store_holds_what_the_files_say(project):
     project.columns["age"][3] = "41"
     plan = project.plan(filters=OPEN, covariates=["age"])
-    store, notes = read(plan)
+    store, notes, _ = read(plan)
     order = [int(name.removeprefix("rs")) for name in store.variants.ids.tolist()]
     assert sorted(order) == list(range(N_VARIANTS))
     np.testing.assert_array_equal(store.dosage, project.dosage[:, order])
@@ -175,7 +175,7 @@ def test_long_ids_count_in_the_size_of_the_store(project):
 
 def selected(plan, fold):
     """Everything that is learned before any trial, as plain values."""
-    store, notes = plan.read_store_here(fold)
+    store, notes, _ = plan.read_store_here(fold)
     return notes, store.variants.ids.tolist(), store.variants.frequency.tolist()
 
 
@@ -392,7 +392,7 @@ def test_variants_that_do_not_vary_in_training_samples_are_left_out_and_counted(
     project.dosage[fold.validation, 3] = 0
     project.dosage[:, 4] = -1
     project.dosage[fold.train, 5] = 1
-    store, notes = read(project.plan(filters=OPEN))
+    store, notes, _ = read(project.plan(filters=OPEN))
     assert sorted(store.variants.ids.tolist()) == sorted(f"rs{i}" for i in range(N_VARIANTS) if i not in (3, 4, 5))
     assert notes[0].startswith("27 of 30 variants pass the filters in 12 training samples (3 without variation);")
 

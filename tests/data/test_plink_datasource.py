@@ -188,7 +188,7 @@ def test_the_datasets_gather_into_the_store_that_is_decoded_without_ray(tmp_path
     # Each variant stands there twice, so that ranks rest on ties too.
     plan = plan_of(tmp_path, np.tile(draw(), 2), filters={"min_maf": 0, "min_call_rate": 0}, keep_variants=keep)
     fold, told = fold_of(plan), []
-    (store, notes), here = plan.read_store(fold, lambda *done: told.append(done)), plan.read_store_here(fold)
+    (store, notes, _), here = plan.read_store(fold, lambda *done: told.append(done)), plan.read_store_here(fold)
     assert notes == here.notes
     for name in ("dosage", "phenotype", "covariates", "samples"):
         np.testing.assert_array_equal(getattr(store, name), getattr(here.store, name))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genotune.data.variant_selection import FilterSettings, Selection, select_variants
+from genotune.data.variant_selection import FilterSettings, select_variants
 from genotune.data.variant_statistics import Statistics
 from genotune.errors import DataError
 from genotune.settings import build
@@ -129,10 +129,17 @@ def test_the_note_says_what_each_filter_took_and_counts_no_variant_twice():
 
 def test_the_note_says_that_only_the_most_associated_are_kept():
     found = select((5, 5, 5, 0.1), (5, 5, 5, 0.3), keep=1)
-    assert found == Selection(
-        found.variants,
-        ("2 of 2 variants pass the filters in 15 training samples; the 1 most associated with CD8 are kept.",),
+    assert found.notes == (
+        "2 of 2 variants pass the filters in 15 training samples; the 1 most associated with CD8 are kept.",
     )
+    assert found.counts == {
+        "in all": 2,
+        "without variation": 0,
+        "with a call rate below 0": 0,
+        "with a minor allele frequency below 0": 0,
+        "left": 2,
+        "kept": 1,
+    }
 
 
 def test_thousands_are_written_as_such():
