@@ -215,7 +215,7 @@ def test_of_very_many_samples_only_duplicates_are_looked_for(cohort, monkeypatch
     assert len(vet(cohort.plan(drop_duplicates=True)).left_out) == 1
     plan, settings = cohort.plan(drop_duplicates=True), split("kinship", degree=1)
     assert plan.split_problems(settings) == []
-    assert len(vet(plan, settings).notes) == 1
+    assert not any("not looked for" in note for note in vet(plan, settings).notes)
 
 
 def test_variants_without_positions_are_enough(cohort):

@@ -102,7 +102,8 @@ def test_the_same_person_is_found_by_fewer_variants():
     dosage[7] = dosage[3]
     genotypes = Genotypes(dosage)
     found = find_same(genotypes, np.arange(3000), n_samples=12)
-    assert (found.first.tolist(), found.second.tolist(), found.n_variants) == ([3], [7], 2048)
+    assert (found.first.tolist(), found.second.tolist()) == ([3], [7])
+    assert 2000 < found.n_variants <= 2048
     assert sorted(genotypes.asked) == [*range(2048)]
 
 
