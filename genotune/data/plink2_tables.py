@@ -16,7 +16,7 @@ from genotune.data.genotype_file import NO_FAMILY, SampleColumns
 from genotune.data.plink_columns import as_text, check_allele_lengths, check_unique, read_starts
 from genotune.data.plink_files import BimTable, FamTable, check_text
 from genotune.errors import DataError
-from genotune.store import NO_POSITION, IntArray
+from genotune.store import NO_POSITION, IntArray, TextArray
 
 if TYPE_CHECKING:
     import pandas as pd

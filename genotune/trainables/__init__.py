@@ -96,6 +96,6 @@ def load_model(folder: Path, *, trust_code: bool = False) -> Model:
     model = kind.load_model(folder)
     if not isinstance(model, GenotypeModel):
         return model
-    from genotune.trainables.prepared import with_preparation
+    from genotune.trainables.prepared_model import with_preparation
 
     return with_preparation(model, folder)

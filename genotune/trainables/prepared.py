@@ -1,67 +1,30 @@
-"""Genotypes prepared for a family: the store that it learns from, and the model around the one that it learned.
+"""Genotypes prepared for a family, on the training samples alone; kept in the process from trial to trial."""
 
-What is fitted here (which variants, what stands for a missing dosage, components, the regression on covariates) is
-fitted on the training samples alone, kept in the process from trial to trial, and saved beside the family's own files.
-"""
-
-import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from genotune.errors import DataError
 from genotune.genome.association import scan_linear, scan_logistic_score
+from genotune.genome.components import Components, fit_components
 from genotune.genome.genotype_moments import genotype_moments
+from genotune.genome.ld import Window, clump, prune
+from genotune.genome.thinning import spread_order
 from genotune.store import (
     DOSAGE_STEPS,
-    DosageArray,
     FloatArray,
     GenotypeStore,
     IntArray,
     Splits,
     Values,
-    Variants,
-    missing_code,
 )
 from genotune.trainables.kept import Kept
-from genotune.trainables.model import GenotypeModel, Model, read_variants, write_variants
+from genotune.trainables.model import GenotypeModel, Model
 from genotune.trainables.preparation import Preparation, Prepares
+from genotune.trainables.prepared_model import PreparedModel, Recipe, design_of
 from genotune.trainables.trainable import FitError, FitPlan, Progress, Report, Trainable
-
-_FILE: Final = "prepared.json"
-_ARRAYS_FILE: Final = "prepared.safetensors"
-_VARIANTS_FILE: Final = "prepared_variants.tsv"
-_FORMAT: Final = 1
-
-
-class Recipe(NamedTuple):
-    """How genotypes of any samples are prepared as those of the training samples were.
-
-    Attributes:
-        variants: that are needed: the features first, in the order of the family, then those of components alone.
-        n_features: of them.
-        fill: (feature,) float32 copies that stand for a missing dosage; NaN where it is left to the family.
-        covariate_names: that are needed.
-        regression: (1 + covariate,) intercept and effects of covariates and components that were taken out of the
-            trait; empty if nothing was.
-    """
-
-    variants: Variants
-    n_features: int
-    fill: FloatArray
-    covariate_names: tuple[str, ...]
-    regression: Values
-
-    def features(self, dosage: DosageArray) -> DosageArray:
-        """(sample, feature) of (sample, variant) dosages of `variants`, missing ones filled."""
-        return _filled(dosage[:, : self.n_features], self.fill)
-
-    def covariates(self, dosage: DosageArray, covariates: FloatArray) -> FloatArray:
-        """(sample, covariate) with the components of the samples beside them."""
-        del dosage
-        return covariates
 
 
 class Prepared(NamedTuple):
@@ -70,6 +33,15 @@ class Prepared(NamedTuple):
     store: GenotypeStore
     recipe: Recipe
 
+
+_COMMON: Final = 0.05
+"""Frequency of the rarer allele of variants that components are made of, at least."""
+
+_MOST_SPREAD: Final = 20_000
+"""Variants that components are made of, at most, before those that correlate are left out."""
+
+_WINDOW_BP: Final = 1_000_000
+_MOST_R2: Final = 0.2
 
 _prepared: Final = Kept[Prepared](most=2)
 
@@ -118,19 +90,26 @@ def prepare(preparation: Preparation, store: GenotypeStore, samples: IntArray, *
 
 
 def _prepare(preparation: Preparation, store: GenotypeStore, samples: IntArray, *, n_variants: int | None) -> Prepared:
-    columns = _choose(preparation, store, samples)[:n_variants]
+    features = _choose(preparation, store, samples)[:n_variants]
+    spread = _spread(store, samples) if preparation.components else features[:0]
+    beside = np.setdiff1d(spread, features)
+    columns = np.concatenate([features, beside])
+    place = np.empty(store.n_variants, dtype=np.int64)
+    place[columns] = np.arange(len(columns))
     recipe = Recipe(
         variants=store.variants.take(columns),
-        n_features=len(columns),
-        fill=_fill(preparation, store, samples, columns),
+        n_features=len(features),
+        fill=_fill(preparation, store, samples, features),
+        in_components=place[spread],
+        components=_components(preparation, store, samples, spread) if preparation.components else None,
         covariate_names=store.covariate_names,
         regression=np.empty(0),
     )
     dosage = store.dosage[:, columns]
     covariates = recipe.covariates(dosage, store.covariates)
-    names, phenotype = store.covariate_names, store.phenotype
+    names, phenotype = recipe.names, store.phenotype
     if preparation.adjust == "residuals":
-        design = _design(covariates)
+        design = design_of(covariates)
         regression: Values = np.linalg.lstsq(design[samples], phenotype[samples], rcond=None)[0].astype(np.float64)
         recipe = recipe._replace(regression=regression)
         phenotype, covariates, names = phenotype - design @ regression, covariates[:, :0], ()
@@ -163,7 +142,38 @@ def _choose(preparation: Preparation, store: GenotypeStore, samples: IntArray) -
         raise FitError(
             f"prepare: none of {store.n_variants:,} variants is left ({'; '.join(reasons)}). Loosen min_maf or max_p."
         )
-    return left[np.argsort(log10_p[left], kind="stable")]
+    if preparation.clump is None:
+        return left[np.argsort(log10_p[left], kind="stable")]
+    clumps = clump(
+        store.dosage,
+        samples,
+        variants=store.variants,
+        log10_p=np.where(passes, log10_p, np.nan),
+        window_bp=preparation.clump.window_bp,
+        min_r2=preparation.clump.r2,
+    )
+    return clumps.leaders
+
+
+def _spread(store: GenotypeStore, samples: IntArray) -> IntArray:
+    """(variant,) columns that components are made of: common ones, evenly over the genome, hardly correlated."""
+    is_common = genotype_moments(store.dosage, samples).minor_frequency >= _COMMON
+    variants = store.variants
+    some = spread_order(variants.contigs, variants.starts, np.flatnonzero(is_common))[:_MOST_SPREAD]
+    kept = prune(
+        store.dosage[:, some], samples, variants=variants.take(some), window=Window(_WINDOW_BP), max_r2=_MOST_R2
+    )
+    return np.sort(some[kept])
+
+
+def _components(preparation: Preparation, store: GenotypeStore, samples: IntArray, columns: IntArray) -> Components:
+    generator = np.random.default_rng(0)  # of the random directions for many samples: the same in every trial
+    try:
+        return fit_components(
+            store.dosage[:, columns], samples, n_components=preparation.components, generator=generator
+        )
+    except DataError as error:
+        raise FitError(f"prepare.components: {error}") from error
 
 
 def _log10_p(store: GenotypeStore, samples: IntArray) -> Values:
@@ -185,83 +195,3 @@ def _fill(preparation: Preparation, store: GenotypeStore, samples: IntArray, col
     moments = genotype_moments(store.dosage[:, columns], samples)
     found = moments.mode if preparation.impute == "mode" else np.rint(moments.mean * DOSAGE_STEPS) / DOSAGE_STEPS
     return found.astype(np.float32)
-
-
-def _filled(dosage: DosageArray, fill: FloatArray) -> DosageArray:
-    """(sample, variant) with what stands for a missing dosage; in steps of a copy where that is no whole number."""
-    if np.isnan(fill).all():
-        return dosage
-    filled: DosageArray = dosage
-    is_missing = dosage == missing_code(dosage)
-    if dosage.dtype == np.int8 and (np.rint(fill) != fill).any():
-        filled = np.where(is_missing, 0, dosage).astype(np.uint16) * np.uint16(DOSAGE_STEPS)
-    unit = 1 if filled.dtype == np.int8 else DOSAGE_STEPS
-    codes = np.rint(fill * unit).astype(filled.dtype)
-    return np.where(is_missing, codes, filled)
-
-
-def _design(covariates: FloatArray) -> Values:
-    return np.column_stack([np.ones(len(covariates)), covariates.astype(np.float64)])
-
-
-class PreparedModel(GenotypeModel):
-    """A model of prepared genotypes, with what prepares them.
-
-    Args:
-        inner: as the family made it.
-        recipe: how its genotypes are prepared.
-    """
-
-    def __init__(self, inner: GenotypeModel, recipe: Recipe) -> None:
-        self.inner, self.recipe = inner, recipe
-        self.trait, self.kind, self.classes = inner.trait, inner.kind, inner.classes
-        self.variants, self.covariate_names = recipe.variants, recipe.covariate_names
-        self.libraries = tuple(sorted({"safetensors", *inner.libraries}))
-
-    def predict(self, dosage: DosageArray, covariates: FloatArray) -> FloatArray:
-        """See `GenotypeModel.predict`."""
-        recipe = self.recipe
-        known = recipe.covariates(dosage, covariates)
-        if not len(recipe.regression):
-            return self.inner.predict(recipe.features(dosage), known)
-        residual = self.inner.predict(recipe.features(dosage), known[:, :0])
-        return np.asarray(residual + _design(known) @ recipe.regression, dtype=np.float32)
-
-    def to(self, device: str, *, n_threads: int = 1) -> None:
-        """See `Model.to`."""
-        self.inner.to(device, n_threads=n_threads)
-
-    def save(self, folder: Path) -> None:
-        """Write what the family's model writes, and prepared.json, prepared.safetensors, prepared_variants.tsv."""
-        from safetensors.numpy import save_file
-
-        self.inner.save(folder)
-        write_variants(self.variants, folder, name=_VARIANTS_FILE)
-        save_file({"fill": self.recipe.fill, "regression": self.recipe.regression}, folder / _ARRAYS_FILE)
-        record: Mapping[str, Any] = {
-            "format": _FORMAT,
-            "n_features": self.recipe.n_features,
-            "covariates": list(self.recipe.covariate_names),
-        }
-        (folder / _FILE).write_text(json.dumps(record, indent=2) + "\n")
-
-    @classmethod
-    def load(cls, inner: GenotypeModel, folder: Path) -> Self:
-        """The model that `save` wrote, around the family's own, which was read from the same folder."""
-        from safetensors.numpy import load_file
-
-        record = json.loads((folder / _FILE).read_text())
-        arrays = load_file(folder / _ARRAYS_FILE)
-        recipe = Recipe(
-            variants=read_variants(folder, name=_VARIANTS_FILE),
-            n_features=record["n_features"],
-            fill=arrays["fill"],
-            covariate_names=tuple(record["covariates"]),
-            regression=arrays["regression"],
-        )
-        return cls(inner, recipe)
-
-
-def with_preparation(model: GenotypeModel, folder: Path) -> GenotypeModel:
-    """A family's model as it lies in a folder, within what prepares its genotypes if that lies there too."""
-    return PreparedModel.load(model, folder) if (folder / _FILE).is_file() else model

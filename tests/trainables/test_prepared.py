@@ -12,7 +12,8 @@ from genotune.settings import build
 from genotune.store import DOSAGE_STEPS, MISSING_DOSAGE, GenotypeOutline, Splits, copies
 from genotune.trainables import build_trainable, load_model
 from genotune.trainables.preparation import Preparation
-from genotune.trainables.prepared import PreparedModel, fit_prepared, prepare
+from genotune.trainables.prepared import fit_prepared, prepare
+from genotune.trainables.prepared_model import PreparedModel
 from genotune.trainables.trainable import FitError, FitPlan
 from genotype_builders import build_genotypes, split_samples
 
@@ -192,3 +193,66 @@ def test_what_does_not_fit_the_samples_is_said(values, outline, path):
     assert problem.path == (path,)
     good = {"components": 30, "adjust": "residuals"}
     assert preparation(**good).problems(GenotypeOutline(100, 50, "quantitative", 0, 1)) == []
+
+
+def linked(n_samples=300, *, missing=0.03):
+    """Blocks of five variants, 1 kb apart, that carry nearly the same genotypes; the blocks are independent."""
+    store = build_genotypes(n_samples=n_samples, n_variants=60, missing=missing, covariates=1)
+    rng = np.random.default_rng(3)
+    dosage = store.dosage.copy()
+    for first in range(0, 60, 5):
+        for column in range(first + 1, first + 5):
+            copied = rng.random(n_samples) < 0.95
+            dosage[copied, column] = store.dosage[copied, first]
+    return replace(store, dosage=dosage)
+
+
+def test_of_variants_in_linkage_disequilibrium_the_most_associated_stays():
+    store = linked()
+    samples = split_samples(store).train
+    everything = prepare(preparation(), store, samples, n_variants=None).store.variants.ids.tolist()
+    clumped = prepare(preparation(clump={"r2": 0.5}), store, samples, n_variants=None).store.variants.ids.tolist()
+    block = {name: int(name[2:]) // 5 for name in everything}
+    best = list({block[name]: name for name in reversed(everything)}.values())
+    assert sorted(clumped) == sorted(best)
+    assert clumped == [name for name in everything if name in clumped]
+    near = prepare(preparation(clump={"r2": 0.5, "window_bp": 999}), store, samples, n_variants=None)
+    assert near.store.n_variants == 60, "they lie 1,000 bp apart"
+
+
+def two_populations(n_samples=300):
+    store = build_genotypes(n_samples=n_samples, n_variants=200, missing=0.02, covariates=1)
+    rng = np.random.default_rng(1)
+    population = np.arange(n_samples) % 2
+    frequency = np.where(population[:, None], rng.uniform(0.1, 0.5, 200), rng.uniform(0.1, 0.5, 200))
+    dosage = rng.binomial(2, frequency).astype(np.int8)
+    dosage[rng.random(dosage.shape) < 0.02] = MISSING_DOSAGE
+    return replace(store, dosage=dosage, phenotype=2.0 * population + rng.normal(size=n_samples)), population
+
+
+def test_components_are_covariates_and_tell_populations_apart_in_samples_that_they_never_saw(tmp_path):
+    store, population = two_populations()
+    splits = split_samples(store)
+    made = prepare(preparation(components=3), store, splits.train, n_variants=5)
+    assert made.store.covariate_names == ("PC1", "component 1", "component 2", "component 3")
+    np.testing.assert_array_equal(made.store.covariates[:, 0], store.covariates[:, 0])
+    first = made.store.covariates[splits.validation, 1]
+    assert abs(np.corrcoef(first, population[splits.validation])[0, 1]) > 0.95
+    model = fit(store, splits, "ridge", {"components": 3}, n_variants=5)
+    assert model.covariate_names == ("PC1",), "components are made of the genotypes that are given"
+    assert len(model.variants.ids) > 100
+    expected = model.predict_samples(store, splits.validation)
+    model.save(tmp_path)
+    np.testing.assert_array_equal(load_model(tmp_path).predict_samples(store, splits.validation), expected)
+    assert np.corrcoef(expected, store.phenotype[splits.validation])[0, 1] > 0.5
+
+
+def test_components_too_are_those_of_the_training_samples_alone():
+    store, _ = two_populations(200)
+    splits = split_samples(store)
+    other = replace(store, dosage=store.dosage.copy())
+    other.dosage[splits.validation] = 2 - np.abs(other.dosage[splits.validation])
+    found = [prepare(preparation(components=2), each, splits.train, n_variants=None) for each in (store, other)]
+    for mine, theirs in zip(found[0].recipe.components, found[1].recipe.components, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_array_equal(*(each.store.covariates[splits.train] for each in found))
