@@ -110,6 +110,50 @@ def resume(
 
 
 @app.command()
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="Its name in MLflow (NAME, NAME@ALIAS, models:/NAME/3), or its folder."),
+    ],
+    genotypes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="GENOTYPES...", help="Of a cohort: .bed, .pgen, .vcf.gz, .bcf; one, or one a chromosome."
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The table to write.")] = Path("predictions.tsv"),
+    samples: Annotated[
+        Path | None, typer.Option(help="A table of the samples with the covariates that the model takes.")
+    ] = None,
+    min_coverage: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the model's variants that the cohort must have.")
+    ] = 0.9,
+    dosage_field: Annotated[str | None, typer.Option(help="Of a VCF: GT (called genotypes) or DS (dosages).")] = None,
+    workspace: WorkspaceOption = None,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Predict the trait of a cohort's samples with a model of genotypes."""
+    _log_to_stderr(verbose)
+    from genotune.interpretation.predicting import predict as predict_table
+    from genotune.terminal import show_text
+    from genotune.workspace import workspace_of
+
+    found = predict_table(
+        model,
+        genotypes,
+        out,
+        samples=samples,
+        min_coverage=min_coverage,
+        dosage_field=dosage_field,
+        workspace=workspace_of(None, workspace),
+    )
+    for note in found.notes:
+        show_text(f"note {note}")
+    show_text(f"Wrote {out}: {found.n_samples:,} samples.")
+
+
+@app.command()
 def ui(
     workspace: WorkspaceOption = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens, on this machine only.")] = 5000,
