@@ -100,7 +100,7 @@ def test_too_few_variants_are_refused_with_what_became_of_the_others(write_cohor
 
 @pytest.mark.parametrize(("is_turned", "n_found"), [(False, 40), (True, 40)])
 def test_the_strand_of_a_palindrome_is_told_by_its_frequency(write_cohort, is_turned, n_found):
-    """A/T of a frequency far from a half, counted as the other letter: the frequency says that it is the same allele."""
+    """A/T of a frequency far from a half: that says which allele is counted, whatever letter it has."""
     store = build_genotypes(n_variants=N_VARIANTS, n_samples=400)
     rare = np.flatnonzero(store.variants.frequency < 0.25)[0]
     store.variants.counted[rare], store.variants.other[rare] = "A", "T"
