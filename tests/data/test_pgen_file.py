@@ -4,9 +4,10 @@ import subprocess
 import numpy as np
 import pytest
 import zstandard
-from data.genotype_file_builders import default_psam, default_pvar, write_pfileset
+from data.genotype_file_builders import default_psam, default_pvar, write_pfileset, write_vcf
 
 from genotune.data.genotype_opening import open_genotypes
+from genotune.data.variant_statistics import block_statistics, hardy_weinberg_p, trait_basis
 from genotune.errors import DataError
 from genotune.store import DOSAGE_STEPS, MISSING_STEPS
 
@@ -277,3 +278,31 @@ def test_dosages_of_a_vcf_that_plink_converts_are_those_that_it_exports(tmp_path
     np.testing.assert_allclose(found, exported, atol=5.1e-5)
     from_vcf = everything(open_genotypes(tmp_path, "x.vcf", field="DS"))
     np.testing.assert_array_equal(from_vcf, from_pgen)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PLINK is None, reason="needs plink2")
+def test_frequencies_and_hardy_weinberg_of_dosages_are_those_of_plink(tmp_path):
+    """Frequencies from dosages, counts of genotypes from those within 0.1 of a whole copy."""
+    rng = np.random.default_rng(4)
+    share = rng.uniform(0.1, 0.9, 100)
+    near = np.clip(rng.binomial(2, share, (60, 100)) + rng.normal(0, 0.08, (60, 100)), 0, 2)
+    cells = [[f"{copies:.3f}" if rng.random() > 0.05 else "." for copies in variant] for variant in near.T]
+    write_vcf(tmp_path / "x.vcf", cells, fields="DS")
+    command = [PLINK, "--vcf", "x.vcf", "dosage=DS", "--make-pgen", "--out", "x", "--threads", "1"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    command = [PLINK, "--pfile", "x", "--freq", "--hardy", "--nonfounders", "--out", "x", "--threads", "1"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    basis = trait_basis(rng.normal(size=60), np.empty((60, 0), dtype=np.float32), kind="quantitative")
+    found = block_statistics(everything(open_genotypes(tmp_path, "x.pgen")), basis)
+    frequency = [row.split("\t") for row in (tmp_path / "x.afreq").read_text().splitlines()]
+    hardy = [row.split("\t") for row in (tmp_path / "x.hardy").read_text().splitlines()]
+    of = frequency[0].index("ALT_FREQS")
+    np.testing.assert_allclose(found.frequency, [float(row[of]) for row in frequency[1:]], rtol=2e-5)
+    columns = [hardy[0].index(name) for name in ("HOM_A1_CT", "HET_A1_CT", "TWO_AX_CT")]
+    theirs = np.array([[int(row[column]) for column in columns] for row in hardy[1:]])
+    np.testing.assert_array_equal(np.stack([found.n_none, found.n_one, found.n_two], axis=1), theirs)
+    assert (found.n_called < found.n_known).any()
+    np.testing.assert_allclose(
+        hardy_weinberg_p(found), [float(row[hardy[0].index("P")]) for row in hardy[1:]], rtol=1e-5
+    )

@@ -109,11 +109,11 @@ def test_dosages_are_read_where_they_are_asked_for(tmp_path):
     assert found == [one // 4, one, round(1.3 * one), round(1.6 * one), one * 3 // 2, MISSING_STEPS]
 
 
-@pytest.mark.parametrize("dosage", ["-0.1", "2.1"])
-def test_a_dosage_that_is_none_is_named_with_its_place(tmp_path, dosage):
+@pytest.mark.parametrize(("call", "dosage"), [("0/0", "-0.1"), ("0/1", "2.1"), ("1", "1.1")])
+def test_a_dosage_that_is_none_is_named_with_its_place(tmp_path, call, dosage):
     message = rf"^x\.vcf: 1:1001:G:A: DS {dosage}.* of I1; a dosage lies between 0 and 2"
     with pytest.raises(DataError, match=message):
-        one_variant(tmp_path, "0/0:0", f"0/0:{dosage}", fields="GT:DS", field="DS")
+        one_variant(tmp_path, "0/0:0", f"{call}:{dosage}", fields="GT:DS", field="DS")
 
 
 def test_that_there_are_dosages_is_told(tmp_path):
@@ -131,9 +131,7 @@ def test_a_variant_without_an_id_is_named_by_place_and_alleles(tmp_path):
 
 
 def test_more_than_two_alleles_in_one_genotype_are_refused(tmp_path):
-    with pytest.raises(
-        DataError, match=r"^x\.vcf: 1:1001:G:A: a genotype of the alleles \(0, 0, 1\); those of one or two"
-    ):
+    with pytest.raises(DataError, match=r"^x\.vcf: 1:1001:G:A: the genotype 0/0/1; those of one or two"):
         one_variant(tmp_path, "0/0", "0/0/1")
 
 
