@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from genotune.data.files import InputFile
@@ -271,6 +270,8 @@ def _number(table: _Table, key: str, n: int, *, least: float = -np.inf, most: fl
     """(row,) numbers; NaN where missing, or the file has no such column."""
     if key not in table.columns:
         return np.full(n, np.nan)
+    import pandas as pd
+
     cells = table.columns[key]
     numbers = pd.to_numeric(pd.Series(cells), errors="coerce").to_numpy(dtype=np.float64, copy=True)
     is_missing = np.isin(cells, MISSING)
