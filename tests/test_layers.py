@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "genotune"
 
 # Lower may not import higher. A name is a module or a package of genotune.
 LAYERS = [
-    {"store", "genome", "columns", "metrics", "scoring", "settings", "errors"},
+    {"store", "genome", "columns", "calibration", "metrics", "scoring", "settings", "errors"},
     {"data", "trainables", "tuning"},
     {"trial", "trial_folds", "trial_workers", "worker_group", "judging", "checkpoints", "journal", "tracking", "spec"},
     {"controller", "plan", "ray_session", "workspace"},

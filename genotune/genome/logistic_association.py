@@ -26,6 +26,9 @@ _NO_DIRECTION: Final = 1e-9
 _ROUNDING: Final = 1e-10
 """A variance that is this small beside the sum of squares may be rounding alone."""
 
+_MOST_PAIRS: Final = 1 << 25
+"""Products of covariates that are held: 256 MB."""
+
 _CONVERGED: Final = 1e-16
 """Square of a Newton step in units of standard errors, below which the next one is rounding."""
 
@@ -35,13 +38,13 @@ class _Trait(NamedTuple):
 
     Attributes:
         fixed: (s, q) orthonormal basis of intercept and covariates.
-        pairs: (s, q * q) products of its columns.
+        pairs: (s, q * q) products of its columns; None where they'd be too many to hold.
         outcome: (s,) 0 or 1.
         start: (q,) coefficients of `fixed`; NaN where there is no such model.
     """
 
     fixed: Values
-    pairs: Values
+    pairs: Values | None
     outcome: Values
     start: Values
 
@@ -112,7 +115,8 @@ def scan_logistic(dosage: DosageArray, samples: IntArray, *, traits: Values, cov
 
 def _prepare(outcome: Values, covariates: FloatArray) -> _Trait:
     fixed = covariate_basis(covariates)
-    pairs = (fixed[:, :, None] * fixed[:, None, :]).reshape(len(fixed), -1)
+    is_small = fixed.size * fixed.shape[1] <= _MOST_PAIRS
+    pairs = (fixed[:, :, None] * fixed[:, None, :]).reshape(len(fixed), -1) if is_small else None
     return _Trait(fixed, pairs, outcome, fit_logistic(fixed, outcome).coefficients)
 
 
@@ -143,20 +147,18 @@ def _fit_block(codes: DosageArray, trait: _Trait) -> tuple[Values, Values, Value
 
 def _can_be_fitted(known: NDArray[np.bool_], trait: _Trait) -> NDArray[np.bool_]:
     """(v,) whether the covariates alone have a model, and vary where the genotype is known: (v, s)."""
-    q = trait.fixed.shape[1]
     if not np.isfinite(trait.start).all():
         return np.zeros(len(known), dtype=np.bool_)
     can = np.ones(len(known), dtype=np.bool_)
     incomplete = np.flatnonzero(~known.all(axis=1))
     if len(incomplete):
-        gram = (known[incomplete].astype(np.float64) @ trait.pairs).reshape(-1, q, q)
+        gram = _grams(known[incomplete].astype(np.float64), trait)
         can[incomplete] = np.linalg.eigvalsh(gram)[:, 0] > _NO_DIRECTION
     return can
 
 
 def _newton_step(block: _Block, trait: _Trait, *, fixed: Values, effect: Values) -> _Step:
     """From coefficients (v, q) of intercept and covariates and the variants' effects (v,)."""
-    q = fixed.shape[1]
     chance = fixed @ trait.fixed.T
     chance += block.counted * effect[:, None]
     chance = logistic(chance)
@@ -164,7 +166,7 @@ def _newton_step(block: _Block, trait: _Trait, *, fixed: Values, effect: Values)
     if block.known is not None:
         weights *= block.known
         residual *= block.known
-    gram = (weights @ trait.pairs).reshape(-1, q, q)
+    gram = _grams(weights, trait)
     slope_fixed, slope = residual @ trait.fixed, np.einsum("vs,vs->v", block.counted, residual)
     total = weights.sum(axis=1)
     weights *= block.counted
@@ -179,6 +181,14 @@ def _newton_step(block: _Block, trait: _Trait, *, fixed: Values, effect: Values)
         # Rounding can leave a little of a variance that is zero.
         share = np.where(information > _ROUNDING * squares, information / spread, 0)
     return _Step(change_fixed, change, information, np.abs(size), share)
+
+
+def _grams(weights: Values, trait: _Trait) -> Values:
+    """(v, q, q) products of the covariates' columns, weighted by (v, s)."""
+    q = trait.fixed.shape[1]
+    if trait.pairs is None:
+        return np.stack([trait.fixed.T @ (trait.fixed * row[:, None]) for row in weights])
+    return np.asarray((weights @ trait.pairs).reshape(-1, q, q))
 
 
 def _solve(matrices: Values, right: Values) -> Values:

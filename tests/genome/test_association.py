@@ -5,6 +5,7 @@ from genome.dosages import DTYPES, draw_dosage, exact, with_others_shuffled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genotune.genome import logistic_association
 from genotune.genome.association import scan_linear, scan_logistic_score
 from genotune.genome.logistic_association import scan_logistic
 
@@ -63,6 +64,15 @@ def test_logistic_regression_equals_newtons_method_on_each_variant(n_covariates,
         np.stack([found.effect[0], found.standard_error[0], found.p[0]], 1), expected, rtol=1e-7, atol=1e-12
     )
     assert found.p.min() < 0.05
+
+
+def test_many_covariates_are_not_held_as_products(monkeypatch):
+    dosage, traits, covariates = draw_cohort(15, kind="wald", n_covariates=4, missing=0.05)
+    one = scan_logistic(dosage, everyone(dosage), traits=traits, covariates=covariates)
+    monkeypatch.setattr(logistic_association, "_MOST_PAIRS", 0)
+    other = scan_logistic(dosage, everyone(dosage), traits=traits, covariates=covariates)
+    for held, made in zip(one, other, strict=True):
+        np.testing.assert_allclose(held, made, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("n_covariates", [0, 1, 4])

@@ -11,13 +11,12 @@ from genotune.genome.hardy_weinberg import hardy_weinberg_p
 def hardy_weinberg_by_enumeration(n_two, n_one, n_none):
     """The exact p-value in fractions: each number of heterozygotes that these allele counts allow."""
     n, copies = n_two + n_one + n_none, 2 * n_two + n_one
-    chances = {}
+    ways = {}
     for hets in range(copies % 2, min(copies, 2 * n - copies) + 1, 2):
         twos = (copies - hets) // 2
-        ways = math.comb(n, hets) * math.comb(n - hets, twos) * 2**hets
-        chances[hets] = Fraction(ways, math.comb(2 * n, copies))
-    assert sum(chances.values()) == 1
-    return float(sum(chance for chance in chances.values() if chance <= chances[n_one]))
+        ways[hets] = math.comb(n, hets) * math.comb(n - hets, twos) * 2**hets
+    assert sum(ways.values()) == math.comb(2 * n, copies)
+    return float(Fraction(sum(way for way in ways.values() if way <= ways[n_one]), math.comb(2 * n, copies)))
 
 
 def p_of(*genotypes):
