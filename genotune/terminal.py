@@ -281,8 +281,8 @@ def _beside(value: float, scores: Mapping[str, Mapping[str, float]], metric: str
     """
     baseline = scores.get(BASELINE, {}).get(metric, math.nan)
     words = [_compared(value, baseline, metric, owner=title, owned=f"{title}'s {_number(baseline)}")]
-    if COVARIATES in scores:
-        alone = scores[COVARIATES].get(metric, math.nan)
+    alone = scores.get(COVARIATES, {}).get(metric, math.nan)
+    if math.isfinite(alone):  # without covariates all samples are predicted alike, which has no correlation
         owned = f"covariates alone ({_number(alone)})"
         words.append(_compared(value, alone, metric, owner="covariates alone", owned=owned))
     return "; ".join(words)

@@ -10,8 +10,9 @@ import pytest
 from data.plink_builders import default_bim, write_fileset
 
 from builders import clean_environment, rows
+from genotune.baselines import fit_baselines
 from genotune.genome.fold import Fold
-from genotune.journal import read_state
+from genotune.journal import Journal, read_state
 from genotune.judging import score_model
 from genotune.plan import make_plan
 from genotune.spec import read_spec
@@ -199,6 +200,29 @@ def assert_winner_predicts_what_was_measured(spec, tmp_path, state, *, metric):
         measured = np.mean(cases[:, None] > controls) + 0.5 * np.mean(cases[:, None] == controls)
     assert measured == pytest.approx(state.winner["value"], abs=1e-5)
     assert measured > 0.6
+
+
+def test_a_baseline_that_can_not_be_fitted_is_told_of_and_the_other_one_scored(mice, tmp_path):
+    table = mice.assign(months=mice["age"] * 12)
+    table.to_csv(tmp_path / "mice.tsv", sep="\t", index=False, na_rep="NA")
+    plan = make_plan(read_spec(spec_for(tmp_path, "weight", **{"covariates: [age]": "covariates: [age, months]"})))
+    (tmp_path / "sweep").mkdir()
+    notes, store = [], plan.data.read_store_here(plan.fold).store
+
+    class Held:
+        """A store as trials share it, without Ray."""
+
+        def get(self):
+            return store
+
+    with Journal(tmp_path / "sweep") as journal:
+        fitted = fit_baselines(plan, journal, Held(), final=Held(), note=notes.append)
+        assert list(fitted) == list(journal.state.baselines) == ["covariates_only"]
+        assert journal.state.baselines["covariates_only"]["pearson"] > 0.1
+    [note] = notes
+    assert note.startswith(
+        "The baseline ridge can't be fitted, so nothing is compared with it: covariates 'months': on "
+    )
 
 
 def test_the_same_spec_and_seed_give_the_same_trials_and_scores(genotune, mice, tmp_path):

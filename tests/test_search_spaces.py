@@ -36,6 +36,7 @@ def test_the_smoke_sweep_runs_to_a_registered_winner(genotune, tmp_path):
     ("spec", "families", "least"),
     [
         ("boosted_trees.yaml", {"boosted_trees", "ridge"}, 0.4),
+        ("genotypes.yaml", {"ridge", "elastic_net", "boosted_trees", "genotype_cnn"}, 0.4),
         ("compare.yaml", {"poisson_cnn", "boosted_trees", "ridge"}, 0.6),
         ("torch_module.yaml", {"torch_module"}, 0.6),
         ("peaks.yaml", {"poisson_cnn", "boosted_trees", "ridge"}, 0.2),

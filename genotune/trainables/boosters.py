@@ -18,6 +18,7 @@ class Trees(Settings):
 class Dart(Settings):
     """Each round is grown beside a draw of the trees so far, so that late trees say more than the rest of early ones.
 
+    A round costs a prediction by every tree before it, so that a fit of many rounds takes far longer than with gbtree.
     Source: Rashmi and Gilad-Bachrach 2015 (DART), algorithm 1.
 
     Attributes:

@@ -13,6 +13,7 @@ from genotune.errors import Problem
 from genotune.store import GenotypeOutline, GenotypeStore, Splits
 from genotune.trainables.class_weights import ClassWeight, class_weight_problems
 from genotune.trainables.model import Model
+from genotune.trainables.preparation import Prepares
 from genotune.trainables.trainable import FitPlan, Report, Trainable
 
 
@@ -22,11 +23,10 @@ def _odd(width: int) -> int:
     return width
 
 
-class GenotypeCNN(Trainable[GenotypeOutline, GenotypeStore]):
-    """Hyperparameters of the network and of its training.
+class GenotypeCNN(Trainable[GenotypeOutline, GenotypeStore], Prepares):
+    """Hyperparameters of the network and of its training; variants are laid in the order of the genome.
 
     Attributes:
-        n_variants: that are used, the most associated ones, laid in the order of the genome; null: all that are kept.
         channels: filters of a block.
         n_blocks: convolution, normalisation, ReLU, dropout and pooling, one after another.
         kernel_width: variants, in later blocks places, that a filter sees.
@@ -48,7 +48,6 @@ class GenotypeCNN(Trainable[GenotypeOutline, GenotypeStore]):
     examples: ClassVar[str] = "samples"
 
     family: Literal["genotype_cnn"] = "genotype_cnn"
-    n_variants: Annotated[int, Field(ge=1)] | None = None
     channels: Annotated[int, Field(ge=1, le=1024)] = 16
     n_blocks: Annotated[int, Field(ge=1, le=8)] = 2
     kernel_width: Annotated[int, Field(ge=1, le=255), AfterValidator(_odd)] = 9
@@ -63,11 +62,7 @@ class GenotypeCNN(Trainable[GenotypeOutline, GenotypeStore]):
 
     def problems(self, outline: GenotypeOutline) -> list[Problem]:
         """More variants than are kept; weights of classes that don't fit the trait."""
-        problems = class_weight_problems(self.class_weight, outline)
-        if self.n_variants is not None and self.n_variants > outline.n_variants:
-            kept = f"at most {outline.n_variants} variants are kept (data.keep_variants)"
-            problems.append(Problem(("n_variants",), f"found {self.n_variants}; {kept}. Use fewer."))
-        return problems
+        return class_weight_problems(self.class_weight, outline) + self.variant_problems(outline)
 
     def n_examples(self, outline: GenotypeOutline) -> int:
         """Samples of the split."""
