@@ -150,8 +150,10 @@ def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
         with _log_file(folder):
             if journal.state.status != "complete":
                 journal.append("driver_started", pid=os.getpid())
-                _work(plan, journal, address=address, face=face)
+                plan = _work(plan, journal, address=address, face=face)
                 journal.append("sweep_ended", status="complete")
+            elif _left_some_out(journal):
+                plan = plan.without(plan.data.vet(plan.fold, plan.folds).left_out)
             face.stage("Recording the winner")
             delivered = recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
             if delivered and journal.state.registered is None:
@@ -173,8 +175,11 @@ def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
     return outcome
 
 
-def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face) -> None:
-    """Read, sweep, choose and test. Ray is gone when this returns, the store with it."""
+def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face) -> SweepPlan:
+    """Read, sweep, choose and test; the plan without the samples that were left out.
+
+    Ray is gone when this returns, the store with it.
+    """
     trials = journal.path.parent / "trials"
     judge = plan.judge
     with ray_session(address) as is_private:
@@ -205,6 +210,7 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
         subjects: dict[str, Callable[[], Model]] = {"winner": partial(load_winner, journal.state, journal.path.parent)}
         subjects |= {name: partial(rivals.__getitem__, name) for name in rivals}
         score_once(journal, subjects, store=final.get(), fold=plan.fold, judge=judge)
+    return plan
 
 
 def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judge, face: Face) -> None:
@@ -291,6 +297,12 @@ def _register(plan: SweepPlan, journal: Journal, *, recorder: Recorder, uri: str
         sweep_id=folder.name,
     )
     journal.append("registered", **registered._asdict())
+
+
+def _left_some_out(journal: Journal) -> bool:
+    """Whether some samples were not fit to be learned from."""
+    counts = (journal.state.quality or {}).get("counts", {}).get("samples", {})
+    return bool(counts) and counts["left"] < counts["in all"]
 
 
 def _machines(address: str | None) -> list[MachineSize]:

@@ -137,7 +137,8 @@ def test_a_sweep_over_both_families_ends_with_a_complete_record_and_a_winner_tha
 def assert_quality_is_recorded(tmp_path, state):
     """Counts and histograms, the same in the journal, the sweep's folder and MLflow, and a picture there."""
     n = state.facts["data"]["n_samples"]
-    assert state.quality["counts"]["samples"] == {"in all": n, "left": n}
+    sizes = {f"left in {name}": of["n_samples"] for name, of in state.facts["data"]["splits"].items()}
+    assert state.quality["counts"]["samples"] == {"in all": n, "left": n, **sizes}
     assert state.quality["counts"]["variants"]["in all"] == 60
     assert state.quality["counts"]["variants"]["kept"] == 30
     assert all(sum(one["counts"]) in (60, n) for one in state.quality["histograms"].values())
@@ -262,3 +263,30 @@ def test_trials_on_folds_learn_filters_and_ranks_anew_in_each_and_the_winner_onc
     np.testing.assert_array_equal(final.variants.ids, store.variants.ids[: len(final.variants.ids)])
     scores = score_model(final, store, members=plan.fold.test, judge=plan.judge)
     assert scores["pearson"] == pytest.approx(state.scores["winner"]["pearson"], abs=1e-6)
+
+
+def test_samples_that_are_left_out_are_neither_learned_from_nor_scored(genotune, mice, tmp_path):
+    """Badly called mice and a mouse twice, in a cohort with variants enough to say so."""
+    rng = np.random.default_rng(1)
+    dosage = rng.binomial(2, rng.uniform(0.2, 0.5, 400), (240, 400)).astype(np.int8)
+    dosage[100] = dosage[20]
+    dosage[[30, 40, 50, 60], :80] = -1
+    write_fileset(tmp_path, "mice", dosage, bim=default_bim(400))
+    spec = spec_for(tmp_path, "weight", **{"  covariates: [age]": "  covariates: [age]\n  drop_duplicates: true"})
+    spec.write_text(spec.read_text().replace("budget: {trials: 8}", "budget: {trials: 2}"))
+    result = genotune("run", spec)
+    assert result.returncode == 0, result.stdout + result.stderr
+    note = "5 of 235 samples are left out: 4 with a call rate below 0.95; 1 that are another one again"
+    assert note in " ".join(result.stdout.split())
+    state = read_state(sweep_folder(tmp_path))
+    counts = state.quality["counts"]["samples"]
+    assert (counts["in all"], counts["left"]) == (235, 230)
+    assert sum(counts[f"left in {name}"] for name in ("train", "validation", "test")) == 230
+    plan = make_plan(read_spec(spec))
+    vetted = plan.data.vet(plan.fold, plan.folds)
+    assert sorted(plan.data.samples.ids[vetted.left_out, 1].tolist()) == ["I100", "I30", "I40", "I50", "I60"]
+    for split in ("validation", "test"):
+        assert f"{split} ({counts[f'left in {split}']} samples" in result.stdout
+    assert f"in {counts['left in train']} training samples" in result.stdout
+    again = genotune("resume", sweep_folder(tmp_path).name)
+    assert f"test ({counts['left in test']} samples" in again.stdout

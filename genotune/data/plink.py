@@ -175,10 +175,7 @@ class PlinkPlan(SourcePlan):
         Raises:
             DataError: the file is damaged.
         """
-        from genotune.data.plink_datasource import DosageReader
-
-        reader = DosageReader(self.genotypes.decoder, self.samples.rows)
-        return (reader.decode(block) for block in blocks)
+        return self.genotypes.decoder.decode_in_turn(self.samples.rows, blocks)
 
     @property
     def n_variants(self) -> int:

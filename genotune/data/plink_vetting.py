@@ -56,6 +56,7 @@ def vet_samples(plan: "PlinkPlan", fold: Fold, folds: Sequence[Fold]) -> Vetted:
         reasons = "; ".join(f"{n_left_out:,} {reason}" for reason, n_left_out in counts.items() if n_left_out)
         notes.insert(0, f"{len(left_out):,} of {n:,} samples are left out: {reasons}.")
     told = {"in all": n, **counts, "left": n - len(left_out)}
+    told |= {f"left in {name}": len(members) for name, members in kept[0].members.items()}
     return Vetted(left_out, tuple(notes), _quality(autosomes, x, told))
 
 

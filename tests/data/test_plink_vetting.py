@@ -59,7 +59,9 @@ def test_a_sound_cohort_loses_nobody_and_kin_in_two_splits_are_told(cohort):
     [note] = vetted.notes
     assert note.startswith("pairs of kin that lie in two splits, by 1,600 variants: ")
     assert "of first degree. The score" in note
-    assert vetted.quality.counts == {"samples": {"in all": 60, "with a call rate below 0.95": 0, "left": 60}}
+    splits = {"left in train": 30, "left in validation": 15, "left in test": 15}
+    counts = {"in all": 60, "with a call rate below 0.95": 0, "left": 60, **splits}
+    assert vetted.quality.counts == {"samples": counts}
     names = ["missing rate of samples", "inbreeding of samples (F)", "inbreeding of samples on X (F)"]
     assert [*vetted.quality.histograms] == names
     assert [sum(one.counts) for one in vetted.quality.histograms.values()] == [60] * 3
