@@ -15,8 +15,9 @@ from genotune.data.genotype_opening import read_samples
 from genotune.data.new_plink_split import choose_split, in_comment, is_kinship, split_text
 from genotune.data.new_spec import GenotypeFiles, SpecBody, relative, scalar, scalars
 from genotune.data.phenotypes import read_trait
-from genotune.data.plink import PlinkPlan, PlinkSettings
+from genotune.data.plink import PlinkPlan
 from genotune.data.plink_files import FamTable
+from genotune.data.plink_settings import PlinkSettings
 from genotune.data.sample_matching import Match, MatchBy, match_samples
 from genotune.data.sample_table import PhenotypeTable, column_problem, read_table
 from genotune.data.vcf_decoder import VcfDecoder

@@ -12,9 +12,10 @@ from genotune.data.files import InputFile, kept_in, locate
 from genotune.data.genotype_file import GenotypeFile
 from genotune.data.genotype_opening import open_genotypes
 from genotune.data.phenotypes import Trait, read_trait
-from genotune.data.plink import PlinkPlan, PlinkSettings, n_without_place
+from genotune.data.plink import PlinkPlan, n_without_place
 from genotune.data.plink2_tables import SEX
 from genotune.data.plink_samples import SampleFacts
+from genotune.data.plink_settings import PlinkSettings
 from genotune.data.sample_matching import match_samples
 from genotune.data.sample_table import PhenotypeTable, column_problem, read_table
 from genotune.data.vcf_file import VCF_ENDINGS

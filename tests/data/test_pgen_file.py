@@ -7,8 +7,9 @@ import zstandard
 from data.genotype_file_builders import default_psam, default_pvar, write_pfileset, write_vcf
 
 from genotune.data.genotype_opening import open_genotypes
-from genotune.data.variant_statistics import block_statistics, hardy_weinberg_p, trait_basis
+from genotune.data.variant_statistics import block_statistics, trait_basis
 from genotune.errors import DataError
+from genotune.genome.hardy_weinberg import hardy_weinberg_p
 from genotune.store import DOSAGE_STEPS, MISSING_STEPS
 
 N_SAMPLES, N_VARIANTS = 13, 50
@@ -304,5 +305,7 @@ def test_frequencies_and_hardy_weinberg_of_dosages_are_those_of_plink(tmp_path):
     np.testing.assert_array_equal(np.stack([found.n_none, found.n_one, found.n_two], axis=1), theirs)
     assert (found.n_called < found.n_known).any()
     np.testing.assert_allclose(
-        hardy_weinberg_p(found), [float(row[hardy[0].index("P")]) for row in hardy[1:]], rtol=1e-5
+        hardy_weinberg_p(found.n_two, found.n_one, n_none=found.n_none),
+        [float(row[hardy[0].index("P")]) for row in hardy[1:]],
+        rtol=1e-5,
     )

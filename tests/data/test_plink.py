@@ -10,7 +10,7 @@ from data.plink_builders import MAGIC, default_bim, default_fam, packed, write_f
 
 from genotune.columns import COVARIATE, DOSAGE, PHENOTYPE
 from genotune.data import AnySourceSettings
-from genotune.data.plink import PlinkSettings
+from genotune.data.plink_settings import PlinkSettings
 from genotune.data.source import SourceSettings
 from genotune.errors import DataError
 from genotune.genome.sample_groups import Fold
@@ -92,7 +92,7 @@ def test_the_source_keeps_the_contract(project):
 def test_planning_loads_no_reader_of_genotypes(project):
     project.write()
     code = (
-        "from genotune.data.plink import PlinkSettings; import sys; from pathlib import Path\n"
+        "from genotune.data.plink_settings import PlinkSettings; import sys; from pathlib import Path\n"
         "values = {'kind': 'plink', 'genotypes': 'mice.bed', 'phenotypes': 'traits.tsv', 'trait': 'CD8'}\n"
         "PlinkSettings(**values).plan(Path(sys.argv[1]))\n"
         "print(*{'ray', 'bed_reader', 'torch', 'xgboost'} & set(sys.modules))"

@@ -7,8 +7,8 @@ from genotune.columns import DOSAGE, VARIANT
 from genotune.data import plink_datasource
 from genotune.data.bed_file import BedDecoder
 from genotune.data.files import InputFile
-from genotune.data.plink import PlinkSettings
 from genotune.data.plink_datasource import DosageReader, StatisticsReader, VariantDatasource, rows_of
+from genotune.data.plink_settings import PlinkSettings
 from genotune.data.ray_reading import read_tables
 from genotune.data.variant_statistics import Statistics, block_statistics, trait_basis
 from genotune.errors import DataError

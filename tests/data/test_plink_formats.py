@@ -8,8 +8,8 @@ from data.plink_builders import default_bim, default_fam, write_fileset, write_r
 
 from genotune.data import plink_datasource
 from genotune.data.new_spec import write_spec
-from genotune.data.plink import PlinkSettings
 from genotune.data.plink_datasource import VariantDatasource
+from genotune.data.plink_settings import PlinkSettings
 from genotune.errors import DataError
 from genotune.genome.splits import Fold
 from genotune.settings import build

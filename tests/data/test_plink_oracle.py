@@ -10,8 +10,8 @@ import pytest
 from data.plink_builders import write_fileset, write_rows
 
 from genotune.data.genotype_opening import open_genotypes
-from genotune.data.plink import PlinkSettings
 from genotune.data.plink_datasource import DosageReader, StatisticsReader
+from genotune.data.plink_settings import PlinkSettings
 from genotune.data.variant_statistics import block_statistics, trait_basis
 from genotune.genome.hardy_weinberg import hardy_weinberg_p
 from genotune.genome.splits import Fold

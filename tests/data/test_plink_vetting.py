@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from data.plink_builders import default_fam, write_fileset
 
-from genotune.data.plink import PlinkSettings
+from genotune.data.plink_settings import PlinkSettings
 from genotune.errors import DataError
 from genotune.genome.splits import SplitSettings
 from genotune.settings import build

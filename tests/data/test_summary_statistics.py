@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from genotune.data.files import InputFile
-from genotune.data.plink import PlinkSettings
 from genotune.data.plink_datasource import DosageReader
+from genotune.data.plink_settings import PlinkSettings
 from genotune.data.summary_matching import match_statistics
 from genotune.data.summary_statistics import leak_warning, read_summary_statistics
 from genotune.errors import DataError

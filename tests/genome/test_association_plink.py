@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from data.plink_builders import write_fileset
 
-from genotune.data.plink import PlinkSettings
 from genotune.data.plink_datasource import DosageReader
+from genotune.data.plink_settings import PlinkSettings
 from genotune.genome.association import scan_linear
 from genotune.genome.logistic_association import scan_logistic
 from genotune.settings import build

@@ -8,8 +8,8 @@ from genome.dosages import DTYPES, draw_dosage, exact, with_others_shuffled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genotune.data.plink import PlinkSettings
 from genotune.data.plink_datasource import DosageReader
+from genotune.data.plink_settings import PlinkSettings
 from genotune.errors import DataError
 from genotune.genome import components as module
 from genotune.genome.components import fit_components, project
