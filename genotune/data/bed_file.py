@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from genotune.data.files import InputFile, kept_in
 from genotune.data.genotype_file import Decoder, GenotypeFile, SampleColumns
 from genotune.data.plink_files import check_bed, find_fileset, read_bim, read_fam
@@ -12,9 +14,6 @@ from genotune.store import MISSING_DOSAGE, DosageArray, IntArray
 
 FAM_PHENOTYPE: Final = "phenotype"
 """What column 6 of a .fam is called."""
-
-_BED_MISSING: Final = -127
-"""bed-reader's code of a missing genotype in int8."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,11 @@ class BedDecoder(Decoder):
                 num_threads=1,
                 skip_format_check=True,
             ) as bed:
-                found = bed.read(index=(samples, variants), dtype="int8", order="C")
+                # Variant by variant in memory, as they are in the file and go on from here.
+                found = bed.read(index=(samples, variants), dtype="int8", order="F")
         except (OSError, ValueError) as error:
             raise DataError(f"{self.bed.label}: can't be decoded: {error}. Copy it again.") from error
-        found[found == _BED_MISSING] = MISSING_DOSAGE
-        dosage: DosageArray = found
+        dosage: DosageArray = np.maximum(found, MISSING_DOSAGE, out=found)  # its own code is lower
         return dosage
 
 

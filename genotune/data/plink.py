@@ -236,7 +236,7 @@ class PlinkPlan(SourcePlan):
         return self._read(fold, tables)
 
     def _read(self, fold: Fold, tables: Any) -> StoreRead:
-        from genotune.data.plink_datasource import DosageReader, StatisticsReader, rows_of
+        from genotune.data.plink_datasource import DosageReader, StatisticsReader, fill_columns, rows_of
 
         everything = np.arange(len(self.variants.ids), dtype=np.int64)
         decoder, facts = self.genotypes.decoder, self.samples
@@ -256,7 +256,7 @@ class PlinkPlan(SourcePlan):
         rank[kept] = np.arange(len(kept))
         for table in tables(DosageReader(decoder, facts.rows), np.sort(kept)):
             for variants, block in rows_of(table):
-                dosage[:, rank[variants]] = block.T
+                fill_columns(dosage, rank[variants], block)
         quality = variant_quality(statistics, counts=selection.counts, n_samples=len(fold.train))
         return StoreRead(self._store(dosage, kept, statistics=statistics), selection.notes, quality)
 

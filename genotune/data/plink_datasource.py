@@ -22,6 +22,7 @@ _BLOCK_BYTES: Final = 8_000_000
 """Of dosages; statistics take some twenty times as much while they are reckoned."""
 
 _MOST_TASKS: Final = 1000
+_COLUMNS_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,18 @@ def rows_of(table: pa.Table) -> Iterator[tuple[IntArray, DosageArray]]:
         dosage = batch[DOSAGE]
         n_samples = dosage.type.list_size
         yield batch[VARIANT].to_numpy(), dosage.flatten().to_numpy(zero_copy_only=True).reshape(-1, n_samples)
+
+
+def fill_columns(dosage: DosageArray, columns: IntArray, rows: DosageArray) -> None:
+    """Write variants (variant, sample) into the columns of (sample, variant) dosages.
+
+    A few at a time: what is written of a sample then still lies in the cache when its next variants come.
+    """
+    for first in range(0, len(columns), _COLUMNS_AT_ONCE):
+        some = columns[first : first + _COLUMNS_AT_ONCE]
+        is_run = some[-1] - some[0] == len(some) - 1 and (np.diff(some) == 1).all()
+        where = slice(int(some[0]), int(some[-1]) + 1) if is_run else some
+        dosage[:, where] = rows[first : first + _COLUMNS_AT_ONCE].T
 
 
 class VariantDatasource(Datasource):
