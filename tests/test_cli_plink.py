@@ -299,7 +299,7 @@ def test_a_family_that_reads_sequence_names_the_column_and_the_families_that_can
     project.edit(("family: boosted_trees\n    params:\n      max_depth: {int: [2, 4]}", "family: poisson_cnn"))
     project.refuse(
         line_of(project.spec) + r":9: family: poisson_cnn needs the columns 'sequence', 'signal', which this source "
-        r"doesn't give\. Families that can use it: boosted_trees, ridge\.",
+        r"doesn't give\. Families that can use it: boosted_trees, ridge, elastic_net, genotype_cnn, covariates_only\.",
         kind=SpecError,
     )
 
