@@ -195,7 +195,7 @@ def test_what_plink_writes_is_read_back_as_the_scan_of_these_mice(tmp_path):
     matched = match_statistics(read_summary_statistics(InputFile(path, path.name)), plan.variants)
     has_one = np.flatnonzero(matched.rows >= 0)
     assert len(has_one) > 1000
-    dosage = DosageReader(plan.fileset.bed, 1940, 12_226, plan.samples.rows).decode(has_one)
+    dosage = DosageReader(plan.genotypes.decoder, plan.samples.rows).decode(has_one)
     scan = scan_linear(
         dosage,
         np.arange(len(dosage)),

@@ -77,7 +77,7 @@ def mice():
     def of(trait, covariates):
         values = {"kind": "plink", "genotypes": "mouse_hs1940.bed", "phenotypes": "phenotypes.tsv", "trait": trait}
         plan = build(PlinkSettings, {**values, "covariates": covariates}).plan(MICE)
-        reader = DosageReader(plan.fileset.bed, N_SAMPLES, N_VARIANTS, plan.samples.rows)
+        reader = DosageReader(plan.genotypes.decoder, plan.samples.rows)
         return plan, reader.decode(np.arange(N_VARIANTS))
 
     return of

@@ -132,7 +132,7 @@ def test_components_of_the_mice_are_those_of_plink(tmp_path):
     values = {"kind": "plink", "genotypes": "mouse_hs1940.bed", "phenotypes": "phenotypes.tsv", "trait": "male"}
     plan = build(PlinkSettings, values).plan(MICE)
     placed = np.flatnonzero(plan.variants.starts != NO_POSITION)
-    dosage = DosageReader(plan.fileset.bed, 1940, 12_226, np.arange(1940)).decode(placed)
+    dosage = DosageReader(plan.genotypes.decoder, np.arange(1940)).decode(placed)
     command = ["plink2", "--bfile", MICE / "mouse_hs1940", "--chr-set", "19", "--threads", "1", "--pca", "5"]
     subprocess.run([*map(str, command), "--out", str(tmp_path / "o")], check=True, capture_output=True, timeout=120)
     rows = [line.split() for line in (tmp_path / "o.eigenvec").read_text().splitlines()]
