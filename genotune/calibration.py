@@ -143,6 +143,28 @@ def recalibration(target: ArrayLike, predicted: ArrayLike) -> Recalibration:
     return Recalibration(float(intercept), float(slope), float(alone[0]))
 
 
+def diagnosis(target: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
+    """What is recorded beside the metrics of a binary trait, by name; NaN where it is not defined.
+
+    None of it is an objective: predicting the share of class 1 for everyone is calibrated, and says nothing.
+
+    Source: Van Calster et al. 2019 (Calibration: the Achilles heel of predictive analytics): the intercept is that with
+    a slope of 1, below 0 where too much is predicted; the slope is below 1 where predictions are too extreme.
+
+    Args:
+        target: (e,) 0 or 1.
+        predicted: (e,) probability of class 1; where one is not finite, nothing is defined.
+    """
+    if not np.isfinite(np.asarray(predicted)).all():
+        return dict.fromkeys(("ece", "calibration_intercept", "calibration_slope"), float("nan"))
+    found = recalibration(target, predicted)
+    return {
+        "ece": expected_calibration_error(reliability(target, predicted)),
+        "calibration_intercept": found.intercept_alone,
+        "calibration_slope": found.slope,
+    }
+
+
 def _checked(target: ArrayLike, predicted: ArrayLike) -> tuple[Values, Values]:
     outcome, chance = np.asarray(target, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     assert outcome.shape == chance.shape, (outcome.shape, chance.shape)

@@ -141,6 +141,11 @@ def winner_folder(state: SweepState, sweep: Path) -> Path:
     assert state.winner is not None
     if state.refitted is not None:
         return sweep / str(state.refitted["model"])
+    return _validated_folder(state, sweep)
+
+
+def _validated_folder(state: SweepState, sweep: Path) -> Path:
+    assert state.winner is not None
     return sweep / "trials" / str(state.winner["checkpoint"]) / "model"
 
 
@@ -148,6 +153,11 @@ def load_winner(state: SweepState, sweep: Path) -> Model:
     """The winner's model, on the CPU; see `winner_folder`."""
     # The code, if there is any, is what the sweep's own spec named.
     return load_model(winner_folder(state, sweep), trust_code=True)
+
+
+def load_validated(state: SweepState, sweep: Path) -> Model:
+    """The model that won on validation, on the CPU, though it may have been fitted once more on validation since."""
+    return load_model(_validated_folder(state, sweep), trust_code=True)
 
 
 def baselines_of(columns: frozenset[str]) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ Kind = Literal[
     "winner",  # trial, epoch, value, checkpoint
     "refitted",  # trial, epoch, model: the winner, fitted on training and validation; a path relative to the sweep
     "scored",  # split, subject: the winner or a baseline's name, metrics
+    "tables",  # trial, files: the winner's tables in the sweep's folder; top: the most important features, or null
     "registered",  # name, version, run_id
     "interrupted",  # reason; what is live counts as killed until a resume starts it again
     "sweep_ended",  # status: complete | failed
@@ -122,6 +123,7 @@ class SweepState:
     """Metrics of each finalist by its trial's number, by fold."""
     refitted: Mapping[str, Any] | None = None
     scores: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    tables: Mapping[str, Any] | None = None
     registered: Mapping[str, Any] | None = None
     status: str = "running"
 
@@ -153,7 +155,7 @@ class SweepState:
                 self.baselines[values["name"]] = values["metrics"]
             case "fold_scored":
                 self.folds.setdefault(values["trial"], {})[values["fold"]] = values["metrics"]
-            case "winner" | "refitted" | "quality" | "registered":
+            case "winner" | "refitted" | "quality" | "tables" | "registered":
                 setattr(self, kind, values)
             case "scored":
                 self.scores[values["subject"]] = values["metrics"]

@@ -124,6 +124,9 @@ def make_plan(spec: Spec) -> SweepPlan:
     fold = data.resolve(settings.split)
     outline = _outline(data, fold, "train")
     problems = fit_problems(spec, outline) + _strata_problems(settings.evaluation.strata, outline)
+    if settings.evaluation.predictions and isinstance(outline, SequenceOutline):
+        message = "found true; predictions by sample are those of genotypes, and these data are tracks. Remove it."
+        problems.append(Problem(("evaluation", "predictions"), message))
     if problems:
         raise spec_error(spec, problems)
     judge = Judge(

@@ -33,6 +33,7 @@ from genotune.spec import read_spec
 from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
 from genotune.trainables.model import Model
 from genotune.trial import SharedStore, TrialSetup
+from genotune.winner_tables import write_winner_tables
 from genotune.workspace import find_sweep, workspace_of
 
 log = logging.getLogger(__name__)
@@ -210,6 +211,7 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
         subjects: dict[str, Callable[[], Model]] = {"winner": partial(load_winner, journal.state, journal.path.parent)}
         subjects |= {name: partial(rivals.__getitem__, name) for name in rivals}
         score_once(journal, subjects, store=final.get(), fold=plan.fold, judge=judge)
+        write_winner_tables(plan, journal, store=store.get(), final=final.get())
     return plan
 
 

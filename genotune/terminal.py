@@ -5,11 +5,12 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -242,6 +243,7 @@ def summary(outcome: Outcome) -> list[str]:
         f"{_beside(value, state.baselines, metric, title=title)}",
         f"  test ({plan.name_split('test')}), scored once: {metric} {_number(tested)}, "
         f"{_beside(tested, state.scores, metric, title=title)}",
+        *(f"  {line}" for line in (*calibration_lines(state), *importance_lines(state))),
         *(f"  {line}" for line in family_lines(state, metric, now_s=state.last_s)),
         *(f"  {line}" for line in finalist_lines(state, plan.judge, winner=trial.number)),
         f"  {_counts(state)}; record in {_short(outcome.folder)}",
@@ -341,6 +343,41 @@ def finalist_lines(state: SweepState, judge: Judge, *, winner: int) -> list[str]
         family = state.trials[winner].family
         rows.append((-math.inf, f"{family} is simpler and within one standard error of the best mean, so it won"))
     return [line for _, line in rows]
+
+
+def calibration_lines(state: SweepState) -> list[str]:
+    """How well the winner's probabilities are calibrated on the test split; nothing of a trait that isn't binary."""
+    scores = state.scores.get("winner", {})
+    if "ece" not in scores:
+        return []
+    values = (
+        f"{title} {_number(scores.get(name, math.nan))}"
+        for title, name in (
+            ("Brier score", "brier"),
+            ("ECE", "ece"),
+            ("intercept", "calibration_intercept"),
+            ("slope", "calibration_slope"),
+        )
+    )
+    return [f"calibration on test: {', '.join(values)}"]
+
+
+def importance_lines(state: SweepState) -> list[str]:
+    """What a winner on genotypes leans on most; nothing on tracks."""
+    if state.tables is None or state.winner is None:
+        return []
+    top = state.tables["top"]
+    if top is None:
+        return [f"{state.trials[state.winner['trial']].family} doesn't tell which variants are important"]
+    return [f"most important: {', '.join(map(_feature, top)) or 'nothing, all are predicted alike'}"]
+
+
+def _feature(row: Mapping[str, Any]) -> str:
+    """A variant with its place and the counted allele; a covariate by its name. In rich's markup."""
+    if row["kind"] != "variant":
+        return escape(str(row["id"]))
+    place = "" if row["position"] is None else f"{row['contig']}:{row['position']} "
+    return escape(f"{row['id']} ({place}{row['counted']})")
 
 
 def best_trial(state: SweepState, metric: str) -> TrialState | None:

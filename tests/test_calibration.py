@@ -6,7 +6,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
-from genotune.calibration import brier, expected_calibration_error, recalibration, reliability
+from genotune.calibration import brier, diagnosis, expected_calibration_error, recalibration, reliability
 
 TARGET = np.array([0, 0, 1, 0, 1, 1, 1, 0])
 CHANCE = np.array([0.1, 0.1, 0.1, 0.1, 0.6, 0.6, 0.8, 1.0])
@@ -111,3 +111,21 @@ def test_parts_sum_to_the_score_and_bins_hold_every_example(pairs, n_bins):
 def test_where_a_bin_holds_equal_predictions_nothing_is_hidden_within(chances, seed):
     target = np.random.default_rng(seed).integers(0, 2, len(chances))
     np.testing.assert_allclose(brier(target, chances).within, 0, atol=1e-12)
+
+
+def test_what_is_recorded_tells_shifted_and_extreme_predictions_from_calibrated_ones():
+    calibrated, shifted, extreme = (
+        diagnosis(*draw(4, n=20_000, **how)) for how in ({}, {"intercept": -1.0}, {"slope": 0.5})
+    )
+    assert [*calibrated.values()] == pytest.approx([0, 0, 1], abs=0.05)
+    assert shifted["calibration_intercept"] == pytest.approx(-1, abs=0.06)
+    assert shifted["calibration_slope"] == pytest.approx(1, abs=0.06)
+    assert extreme["calibration_slope"] == pytest.approx(0.5, abs=0.05)
+    assert min(shifted["ece"], extreme["ece"]) > 0.05
+
+
+def test_of_one_class_or_of_predictions_that_are_no_numbers_nothing_is_recorded_but_what_is_defined():
+    found = diagnosis([0.0, 0.0], [0.5, 0.25])
+    assert found["ece"] == 0.375
+    assert np.isnan([found["calibration_intercept"], found["calibration_slope"]]).all()
+    assert np.isnan([*diagnosis([0.0, 1.0], [0.5, np.nan]).values()]).all()

@@ -15,7 +15,7 @@ LAYERS = [
     {"data", "trainables", "tuning"},
     {"trial", "trial_folds", "trial_workers", "worker_group", "judging", "checkpoints", "journal", "tracking", "spec"},
     {"controller", "plan", "ray_session", "workspace"},
-    {"sweep", "evaluation", "facts", "finalists", "refit", "baselines", "interpretation"},
+    {"sweep", "evaluation", "facts", "finalists", "refit", "baselines", "interpretation", "winner_tables"},
     {"run"},
     {"terminal"},
     {"cli"},

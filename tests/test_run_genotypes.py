@@ -127,6 +127,7 @@ def test_a_sweep_over_both_families_ends_with_a_complete_record_and_a_winner_tha
     assert json.loads(profile[0])["trait"] == trait
     assert "I17" not in profile[0], "IDs of samples are nobody's business"
     assert_quality_is_recorded(tmp_path, state)
+    assert_tables_are_recorded(spec, tmp_path, state, result.stdout)
     assert_winner_predicts_what_was_measured(spec, tmp_path, state, metric=metric)
     assert_finalists_were_compared(spec, tmp_path, state, metric=metric)
     assert genotune("resume", sweep_folder(tmp_path).name).returncode == 0
@@ -147,6 +148,43 @@ def assert_quality_is_recorded(tmp_path, state):
     (artifact,) = (tmp_path / ".genotune" / "artifacts").rglob("quality.tsv")
     assert artifact.read_text() == table
     assert artifact.with_suffix(".png").exists()
+
+
+def assert_tables_are_recorded(spec, tmp_path, state, told):
+    """Importance in the sweep, in two runs and in the registered model; calibration of a binary trait in the first."""
+    folder, artifacts = sweep_folder(tmp_path), tmp_path / ".genotune" / "artifacts"
+    text = (folder / "importance.tsv").read_text()
+    copies = list(artifacts.rglob("importance.tsv"))
+    assert len(copies) == 3
+    assert {path.read_text() for path in copies} == {text}
+    (registered,) = artifacts.glob("models/*/artifacts/artifacts/**/importance.tsv")
+    assert (registered.parent / "model.json").exists()
+    table = pd.read_csv(folder / "importance.tsv", sep="\t", dtype={"contig": str})
+    variants = table[table["kind"] == "variant"]
+    assert {*variants["id"][:4]} == {"rs0", "rs1", "rs2", "rs3"}, "they decide the trait"
+    labels = {row[1]: row for row in default_bim(60)}
+    for row in variants.itertuples():
+        contig, _, _, position, counted, other = labels[row.id]
+        assert (row.contig, row.counted, row.other) == (contig, counted, other)
+        assert np.isnan(row.position) if row.id in ("rs0", "rs1", "rs2") else row.position == position
+    first = variants.iloc[0]
+    place = "" if np.isnan(first["position"]) else f"{first['contig']}:{first['position']:.0f} "
+    assert f"most important: {first['id']} ({place}{first['counted']}), " in told
+    is_binary = state.facts["objective"]["kind"] == "binary"
+    assert len(list(artifacts.rglob("calibration.tsv"))) == (2 if is_binary else 0)
+    assert ("calibration on test: Brier score" in told) == is_binary
+    if is_binary:
+        table = pd.read_csv(folder / "calibration.tsv", sep="\t")
+        plan = make_plan(read_spec(spec))
+        counts = table.groupby("split")["n"].sum().to_dict()
+        assert counts == {"validation": len(plan.fold.validation), "test": len(plan.fold.test)}
+        epoch = state.trials[state.winner["trial"]].metrics[state.winner["epoch"]]
+        for scores, prefix, split in ((epoch, "validation.", "validation"), (state.scores["winner"], "", "test")):
+            mine = table[(table["split"] == split) & (table["n"] > 0)]
+            expected = (mine["n"] * (mine["predicted"] - mine["observed"]).abs()).sum() / mine["n"].sum()
+            assert scores[f"{prefix}ece"] == pytest.approx(expected, abs=1e-6)
+            assert {f"{prefix}{name}" for name in ("brier", "calibration_intercept", "calibration_slope")} <= {*scores}
+    assert not list((tmp_path / ".genotune").rglob("predictions.tsv")), "nobody asked"
 
 
 def assert_finalists_were_compared(spec, tmp_path, state, *, metric):

@@ -51,6 +51,7 @@ class RunChange:
         links: tags whose value is the id of another run.
         texts: artifacts by file name.
         plots: the histograms of each picture, by its file name; see `draw_histograms`.
+        files: artifacts that lie in the sweep's folder, by name.
         end_ms: None where the run has not ended.
     """
 
@@ -62,6 +63,7 @@ class RunChange:
     points: list[Point] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     plots: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
     dataset: DatasetFacts | None = None
     status: RunStatus | None = None
     end_ms: int | None = None
@@ -115,6 +117,7 @@ class Translator:
             "fold_scored": self._fold_scored,
             "winner": self._winner,
             "scored": self._scored,
+            "tables": self._tables,
             "registered": self._registered,
             "interrupted": self._interrupted,
             "sweep_ended": self._sweep_ended,
@@ -259,6 +262,10 @@ class Translator:
         changes[SWEEP].measure(metrics, event, prefix=f"{split}.baseline_{subject}.")
         if subject in self._state.baselines:
             changes[RunKey("baseline", subject)].measure(metrics, event, prefix=f"{split}.")
+
+    def _tables(self, event: Event, changes: Changes) -> None:
+        for key in (SWEEP, trial_key(event.values["trial"])):
+            changes[key].files += event.values["files"]
 
     def _registered(self, event: Event, changes: Changes) -> None:
         model, version = event.values["name"], str(event.values["version"])

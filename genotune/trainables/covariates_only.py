@@ -22,6 +22,7 @@ from genotune.trainables.generalised_linear import (
     predicted_values,
     targets_of,
 )
+from genotune.trainables.importance import LINEAR_EFFECT, Importance, importance_of_effects
 from genotune.trainables.model import (
     GenotypeModel,
     Model,
@@ -132,6 +133,17 @@ class CovariatesOnlyModel(GenotypeModel):
         """The trait of each sample; dosages are ignored. See `GenotypeModel.predict`."""
         del dosage
         return predicted_values(self.kind, self.design.columns(covariates) @ self.coefficients)
+
+    def importance(self) -> Importance:
+        """Coefficients of the covariates on their own scale, on that of the link. See `GenotypeModel`."""
+        return importance_of_effects(
+            self.variants,
+            self.covariate_names,
+            of_variants=np.empty((0, self.coefficients.shape[1])),
+            of_covariates=self.coefficients[1:] / self.design.scales[:, None],
+            measure=LINEAR_EFFECT[self.kind],
+            classes=self.classes,
+        )
 
     def save(self, folder: Path) -> None:
         """Write model.safetensors, variants.tsv (without a line) and model.json."""

@@ -27,6 +27,7 @@ from genotune.store import (
 )
 from genotune.trainables.class_weights import ClassWeight, class_weight_problems, sample_weights
 from genotune.trainables.generalised_linear import Design, fit_design, losses, predicted_values, targets_of
+from genotune.trainables.importance import LINEAR_EFFECT, Importance, importance_of_effects
 from genotune.trainables.kept import Kept
 from genotune.trainables.model import (
     GenotypeModel,
@@ -171,6 +172,19 @@ class ElasticNetModel(GenotypeModel):
         each = [predicted_values("binary", linear[:, [place]]) for place in range(linear.shape[1])]
         against_rest = np.stack(each, axis=1)
         return np.asarray(against_rest / against_rest.sum(axis=1, keepdims=True), dtype=np.float32)
+
+    def importance(self) -> Importance:
+        """Effects on the scale of the link, of a class against the rest. See `GenotypeModel`."""
+        of_variants = np.zeros((len(self.variants.ids), self.terms.weights.shape[1]))
+        of_variants[self.terms.places] = self.terms.weights
+        return importance_of_effects(
+            self.variants,
+            self.covariate_names,
+            of_variants=of_variants,
+            of_covariates=self.terms.fixed[1:] / self.terms.covariate_scales[:, None],
+            measure=LINEAR_EFFECT["binary" if self.kind == "multiclass" else self.kind],
+            classes=self.classes,
+        )
 
     def save(self, folder: Path) -> None:
         """Write model.safetensors, variants.tsv and model.json."""

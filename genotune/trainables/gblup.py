@@ -14,6 +14,7 @@ from genotune.columns import TargetKind
 from genotune.errors import DataError, Problem
 from genotune.store import DosageArray, FloatArray, GenotypeOutline, GenotypeStore, IntArray, Splits, Values, Variants
 from genotune.trainables.gblup_solver import Relationship, centred, decompose, solve, variant_blocks, variant_weights
+from genotune.trainables.importance import EFFECT, Importance, importance_of_effects
 from genotune.trainables.kept import Kept
 from genotune.trainables.model import (
     GenotypeModel,
@@ -191,6 +192,17 @@ class GBLUPModel(GenotypeModel):
             return np.asarray(linear / linear.sum(axis=1, keepdims=True), dtype=np.float32)
         least = 0 if self.kind == "count" else -np.inf
         return np.asarray(np.maximum(linear[:, 0], least), dtype=np.float32)
+
+    def importance(self) -> Importance:
+        """Effects in the units of the trait; of classes on the scale of probabilities. See `GenotypeModel`."""
+        return importance_of_effects(
+            self.variants,
+            self.covariate_names,
+            of_variants=self.terms.weights.astype(np.float64),
+            of_covariates=self.terms.covariate_weights,
+            measure="effect_probability" if self.kind in {"binary", "multiclass"} else EFFECT,
+            classes=self.classes,
+        )
 
     def save(self, folder: Path) -> None:
         """Write model.safetensors, variants.tsv and model.json."""

@@ -14,6 +14,7 @@ from genotune.columns import TargetKind
 from genotune.errors import DataError
 from genotune.settings import Settings, build
 from genotune.store import N_CODE, CodeArray, DosageArray, FloatArray, GenotypeStore, IntArray, SequenceStore, Variants
+from genotune.trainables.importance import Importance
 
 MODEL_FILE: Final = "model.json"
 """What a saved model's folder always has: its family, the version of its format, and the family's own facts."""
@@ -160,6 +161,10 @@ class GenotypeModel(Model):
             "covariates": list(self.covariate_names),
             "n_variants": len(self.variants.ids),
         }
+
+    def importance(self) -> Importance | None:
+        """How much each variant and covariate counts for; None where the family has nothing to say that holds."""
+        return None
 
     @abstractmethod
     def predict(self, dosage: DosageArray, covariates: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from genotune.genome.components import Components, project
 from genotune.store import DOSAGE_STEPS, DosageArray, FloatArray, IntArray, Values, Variants, missing_code
+from genotune.trainables.importance import Importance
 from genotune.trainables.model import GenotypeModel, read_variants, write_variants
 
 _FILE: Final = "prepared.json"
@@ -103,6 +104,16 @@ class PreparedModel(GenotypeModel):
             return self.inner.predict(recipe.features(dosage), known)
         residual = self.inner.predict(recipe.features(dosage), known[:, :0])
         return np.asarray(residual + design_of(known) @ recipe.regression, dtype=np.float32)
+
+    def importance(self) -> Importance | None:
+        """That of the family's own model, whose variants are the features; components are told from covariates."""
+        recipe, found = self.recipe, self.inner.importance()
+        n_components = 0 if recipe.components is None else len(recipe.components.values)
+        if found is None:
+            return None
+        if len(recipe.regression):
+            return found.with_regression(recipe.names, recipe.regression[1:], n_components=n_components)
+        return found._replace(n_components=n_components)
 
     def to(self, device: str, *, n_threads: int = 1) -> None:
         """See `Model.to`."""

@@ -55,6 +55,23 @@ def test_counts_without_histograms_need_no_picture(sweep, mlflow_store, deliver)
     assert not (folder / "quality.png").exists()
 
 
+def test_the_tables_of_a_winner_are_artifacts_of_its_run_and_of_the_sweeps(sweep, mlflow_store, deliver, caplog):
+    (sweep.folder / "importance.tsv").write_text("kind\tid\nvariant\trs1\n")
+    (sweep.folder / "predictions.tsv").write_text("FID\tIID\n")
+    sweep.begin()
+    sweep.run_trial(0)
+    sweep.run_trial(1)
+    sweep.journal.append("tables", trial=1, files=["importance.tsv", "calibration.tsv"], top=[])
+    deliver(sweep)
+    for run in (mlflow_store.parent, mlflow_store.trial(1)):
+        folder = mlflow_store.artifacts / run.info.run_id / "artifacts"
+        assert (folder / "importance.tsv").read_text() == "kind\tid\nvariant\trs1\n"
+        assert not (folder / "calibration.tsv").exists()
+    assert "calibration.tsv: is gone, so MLflow doesn't get it." in caplog.text
+    assert len(list(mlflow_store.artifacts.rglob("importance.tsv"))) == 2
+    assert not list(mlflow_store.artifacts.rglob("predictions.tsv"))
+
+
 def test_the_data_is_an_input_that_mlflow_can_read(sweep, mlflow_store, deliver):
     from mlflow.data.schema import TensorDatasetSchema
 
