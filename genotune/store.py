@@ -126,6 +126,7 @@ class GenotypeOutline(NamedTuple):
         kind: of the trait.
         n_classes: of a binary or multiclass trait; 0 of any other.
         n_covariates: columns of covariates.
+        has_summary: whether summary statistics of another study are there.
     """
 
     n_samples: int
@@ -133,6 +134,7 @@ class GenotypeOutline(NamedTuple):
     kind: TargetKind
     n_classes: int
     n_covariates: int
+    has_summary: bool = False
 
 
 Outline = SequenceOutline | GenotypeOutline
@@ -329,7 +331,8 @@ class GenotypeStore:
 
     Attributes:
         dosage: (sample, variant) int8, copies of the counted allele, `MISSING_DOSAGE` where not called. The variants
-            most associated with the trait on training samples come first, so that the best n are a prefix.
+            most associated with the trait on training samples come first (or in the study of `summary_log10_p`, if
+            the source ranks by that), so that the best n are a prefix.
         phenotype: (sample,) float64; of a binary or multiclass trait the index of the class.
         covariates: (sample, covariate) float32, no missing values.
         samples: (sample, 2) family and individual ID.
@@ -338,6 +341,8 @@ class GenotypeStore:
         kind: of the trait.
         classes: names of the classes of a binary or multiclass trait, in order; none of any other.
         covariate_names: of the covariates.
+        summary_log10_p: (variant,) float64, of each variant's association in another study, NaN where that lacks it;
+            None: there is no such study.
     """
 
     columns: ClassVar[frozenset[str]] = frozenset({DOSAGE, PHENOTYPE, COVARIATE})
@@ -351,12 +356,14 @@ class GenotypeStore:
     kind: TargetKind
     classes: tuple[str, ...]
     covariate_names: tuple[str, ...]
+    summary_log10_p: Values | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
         arrays = (self.dosage, self.phenotype, self.covariates, self.samples)
-        return sum(array.nbytes for array in arrays) + self.variants.nbytes
+        of_summary = 0 if self.summary_log10_p is None else self.summary_log10_p.nbytes
+        return sum(array.nbytes for array in arrays) + self.variants.nbytes + of_summary
 
     @property
     def n_samples(self) -> int:

@@ -16,10 +16,13 @@ from genotune.data.plink_samples import SampleFacts
 from genotune.data.plink_settings import PlinkSettings
 from genotune.data.relatedness import MOST_SAMPLES, find_relatives, find_same
 from genotune.data.source import Progress, SourcePlan, SplitTable, StoreRead, Vetted
+from genotune.data.summary_matching import VariantStatistics, match_statistics
+from genotune.data.summary_statistics import SummaryStatistics
 from genotune.data.variant_quality import variant_quality
 from genotune.data.variant_selection import select_variants
 from genotune.data.variant_statistics import Statistics, join_statistics, trait_basis
 from genotune.errors import DataError, Problem
+from genotune.genome.allele_matching import VariantTable
 from genotune.genome.chromosomes import ChromosomeKind, is_kind
 from genotune.genome.folds import hold_out_in_turn
 from genotune.genome.kinship import KinPairs
@@ -43,6 +46,7 @@ class PlinkPlan(SourcePlan):
         files: each input file, by its role.
         samples: those that have the trait and all covariates, in the order of the genotypes.
         notes: what a person should know though nothing is wrong.
+        summary: what another study found; None: there is none.
     """
 
     settings: PlinkSettings
@@ -50,6 +54,7 @@ class PlinkPlan(SourcePlan):
     files: Mapping[str, InputFile]
     samples: SampleFacts
     notes: tuple[str, ...]
+    summary: SummaryStatistics | None = None
 
     learns_from_training: ClassVar[bool] = True
 
@@ -106,6 +111,7 @@ class PlinkPlan(SourcePlan):
         """Bytes that the store will take, at most."""
         n_samples = len(self.samples.rows)
         per_variant: int = sum(array.dtype.itemsize for array in self.variants) + 4
+        per_variant += 0 if self.summary is None else 8
         per_sample: int = 8 + 4 * self.samples.covariates.shape[1] + 2 * self.samples.ids.dtype.itemsize
         per_dosage = self.genotypes.decoder.dtype.itemsize
         return self.n_variants * (n_samples * per_dosage + per_variant) + n_samples * per_sample
@@ -161,6 +167,7 @@ class PlinkPlan(SourcePlan):
             kind=self.samples.kind,
             n_classes=len(self.samples.classes),
             n_covariates=self.samples.covariates.shape[1],
+            has_summary=self.summary is not None,
         )
 
     def name_split(self, members: IntArray, tracks: IntArray | None = None) -> str:
@@ -243,12 +250,14 @@ class PlinkPlan(SourcePlan):
         basis = trait_basis(facts.values[fold.train], facts.covariates[fold.train], kind=facts.kind)
         reader = StatisticsReader(decoder, facts.rows[fold.train], basis)
         statistics = _in_order(list(tables(reader, everything)))
+        found = self._found_elsewhere(statistics)
         selection = select_variants(
             statistics,
             filters=self.settings.filters,
             keep=self.settings.keep_variants,
             n_samples=len(fold.train),
             trait=facts.trait,
+            log10_p=found.log10_p if found is not None and self.settings.keep_by == "summary" else None,
         )
         kept = selection.variants
         dosage: DosageArray = np.empty((len(facts.rows), len(kept)), dtype=decoder.dtype)
@@ -258,9 +267,18 @@ class PlinkPlan(SourcePlan):
             for variants, block in rows_of(table):
                 fill_columns(dosage, rank[variants], block)
         quality = variant_quality(statistics, counts=selection.counts, n_samples=len(fold.train))
-        return StoreRead(self._store(dosage, kept, statistics=statistics), selection.notes, quality)
+        store = self._store(dosage, kept, statistics=statistics, found=found)
+        return StoreRead(store, selection.notes + (() if found is None else found.notes), quality)
 
-    def _store(self, dosage: DosageArray, kept: IntArray, *, statistics: Statistics) -> GenotypeStore:
+    def _found_elsewhere(self, statistics: Statistics) -> VariantStatistics | None:
+        """What the other study says of all variants; alleles are told by the frequency in training samples."""
+        if self.summary is None:
+            return None
+        return match_statistics(self.summary, VariantTable(*self.variants, statistics.frequency.astype(np.float32)))
+
+    def _store(
+        self, dosage: DosageArray, kept: IntArray, *, statistics: Statistics, found: VariantStatistics | None
+    ) -> GenotypeStore:
         facts, all_variants = self.samples, self.variants
         return GenotypeStore(
             dosage=dosage,
@@ -279,6 +297,7 @@ class PlinkPlan(SourcePlan):
             kind=facts.kind,
             classes=facts.classes,
             covariate_names=facts.covariate_names,
+            summary_log10_p=None if found is None else found.log10_p[kept],
         )
 
     def _unscorable(self, fold: Fold) -> Iterator[Problem]:

@@ -18,8 +18,11 @@ from genotune.data.plink_samples import SampleFacts
 from genotune.data.plink_settings import PlinkSettings
 from genotune.data.sample_matching import match_samples
 from genotune.data.sample_table import PhenotypeTable, column_problem, read_table
+from genotune.data.summary_matching import match_statistics
+from genotune.data.summary_statistics import SummaryStatistics, leak_warning, read_summary_statistics
 from genotune.data.vcf_file import VCF_ENDINGS
 from genotune.errors import DataError
+from genotune.genome.allele_matching import VariantTable
 from genotune.genome.contig_names import name_some
 from genotune.genome.splits import SampleTable
 from genotune.store import FloatArray, IntArray, TextArray
@@ -50,10 +53,15 @@ def make_plan(settings: PlinkSettings, folder: Path) -> PlinkPlan:
     genotypes = None
     with kept_in(faults):
         genotypes = open_genotypes(folder, settings.genotypes, field=settings.dosage_field)
+    summary: SummaryStatistics | None = None
+    summary_notes: tuple[str, ...] = ()
+    if settings.summary_statistics is not None and genotypes is not None:
+        with kept_in(faults):
+            summary, summary_notes = _summary(locate(folder, settings.summary_statistics), genotypes)
     if faults or genotypes is None:
         raise DataError("\n".join(faults))
     samples, notes = _samples(settings, genotypes, table)
-    notes += genotypes.notes + _fraction_notes(settings, genotypes)
+    notes += genotypes.notes + _fraction_notes(settings, genotypes) + summary_notes
     if settings.match_by is not None and table is None:
         notes += ("data.match_by has no effect without a table in data.phenotypes. Remove it.",)
     n_nowhere = n_without_place(genotypes.variants)
@@ -68,13 +76,26 @@ def make_plan(settings: PlinkSettings, folder: Path) -> PlinkPlan:
         files=_files(settings, folder, genotypes),
         samples=samples,
         notes=notes,
+        summary=summary,
     )
 
 
+def _summary(file: InputFile, genotypes: GenotypeFile) -> tuple[SummaryStatistics, tuple[str, ...]]:
+    """The other study's results, with what a person should know of it.
+
+    Raises:
+        DataError: it can't be read, or none of its variants is there.
+    """
+    statistics = read_summary_statistics(file)
+    # Which A/T and C/G variants can be told is known once the training samples' frequencies are.
+    match_statistics(statistics, VariantTable(*genotypes.variants))
+    return statistics, (*statistics.notes, leak_warning(file.label))
+
+
 def _files(settings: PlinkSettings, folder: Path, genotypes: GenotypeFile) -> Mapping[str, InputFile]:
-    if settings.phenotypes is None:
-        return genotypes.files
-    return {**genotypes.files, "phenotypes": locate(folder, settings.phenotypes)}
+    named = {"phenotypes": settings.phenotypes, "summary statistics": settings.summary_statistics}
+    beside = {role: locate(folder, name) for role, name in named.items() if name is not None}
+    return {**genotypes.files, **beside}
 
 
 def _fraction_notes(settings: PlinkSettings, genotypes: GenotypeFile) -> tuple[str, ...]:

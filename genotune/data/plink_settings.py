@@ -1,9 +1,9 @@
 """What a spec says of the source `plink`: genotypes, samples and a trait."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from genotune.columns import COVARIATE, DOSAGE, PHENOTYPE, VARIANT, TargetKind
 from genotune.data.cells import DEFAULT_MISSING
@@ -52,7 +52,11 @@ class PlinkSettings(SourceSettings):
         missing: what marks a missing value in the table.
         match_by: how samples are found in the table; null: by FID and IID where it has both, else by IID.
         filters: what a variant must have.
-        keep_variants: so many at most, the most associated with the trait; null: all that pass the filters.
+        keep_variants: so many at most, the first by `keep_by`; null: all that pass the filters.
+        summary_statistics: a table of another study's associations, for `keep_by` and a family's `prepare.rank_by`:
+            PLINK's own, the GWAS catalog's or a plain one, also as .gz; null: there is none.
+        keep_by: what ranks the variants: 'association' with the trait in training samples, or 'summary': the p-value in
+            the other study; those that it lacks are left out.
         sample_filters: what a sample must have.
         drop_duplicates: of samples that are one person twice (or twins) only the best called is kept; else they are
             refused where two splits hold them.
@@ -74,9 +78,17 @@ class PlinkSettings(SourceSettings):
     match_by: Literal["iid", "fid_iid"] | None = None
     filters: FilterSettings = FilterSettings()
     keep_variants: Annotated[int, Field(ge=1)] | None = None
+    summary_statistics: FileName | None = None
+    keep_by: Literal["association", "summary"] = "association"
     sample_filters: SampleFilterSettings = SampleFilterSettings()
     drop_duplicates: bool = False
     n_autosomes: Annotated[int, Field(ge=1, le=200)] | None = None
+
+    @model_validator(mode="after")
+    def _has_study(self) -> Self:
+        if self.keep_by == "summary" and self.summary_statistics is None:
+            raise ValueError("keep_by: summary needs the table of another study; name it in summary_statistics.")
+        return self
 
     @property
     def known_target(self) -> TargetKind | None:

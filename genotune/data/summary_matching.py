@@ -1,21 +1,22 @@
 """Which row of an outside GWAS is which variant of a fileset, and what it says of the counted allele."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genotune.data.summary_statistics import SummaryStatistics
 from genotune.errors import DataError
-from genotune.genome.contig_names import match_contigs, style_of
-from genotune.store import NO_POSITION, IntArray, Values, Variants
+from genotune.genome.allele_matching import ABSENT, VariantTable, match_alleles, pair_places
+from genotune.store import IntArray, Values
+
+_MOST_LINES: Final = 5
 
 
 class VariantStatistics(NamedTuple):
     """What a table says of the variants of a fileset; (variant,) each.
 
     Attributes:
-        rows: int64, of the table; -1 of a variant that it doesn't have.
+        rows: int64, of the table; `ABSENT` of a variant that it doesn't have, or that can't be told.
         log10_p: NaN where it has none.
         effect: of a copy of the counted allele; NaN also where alleles aren't known.
         standard_error: of the effect.
@@ -29,95 +30,95 @@ class VariantStatistics(NamedTuple):
     notes: tuple[str, ...]
 
 
-def match_statistics(statistics: SummaryStatistics, variants: Variants) -> VariantStatistics:
-    """The rows of the variants: of the same contig, position and alleles; by ID where either side has no position.
+def match_statistics(statistics: SummaryStatistics, variants: VariantTable) -> VariantStatistics:
+    """The rows of the variants: of the same place and alleles; by ID where either side has no position.
 
-    A row whose effect allele is the variant's other one counts with its effect's sign turned. One that names no other
-    allele must name one of both; one that names none is matched by its place alone, and its effect isn't known.
-    Complements of alleles (another strand) are not the same alleles. Contigs match as in match_contigs.
+    Alleles are matched by `match_alleles`: a row may count the other allele, and its effect's sign is turned then, or
+    name both on the other strand. One that names no other allele must name one of both; one that names none is matched
+    by its place alone, and its effect isn't known.
+
+    Args:
+        statistics: the table.
+        variants: of the fileset, with their frequency where A/T and C/G variants are to be told; never that of samples
+            that are held out.
 
     Raises:
         DataError: two rows are one variant, or no row is any of them.
     """
-    rows = np.full(len(variants.ids), -1, dtype=np.int64)
-    n_other_alleles = 0
-    for variant, row in _candidates(statistics, variants):
-        if not _same_alleles(statistics, row, variants, variant):
-            n_other_alleles += 1
-        elif rows[variant] >= 0:
-            before = statistics.lines[rows[variant]]
-            raise DataError(
-                f"{statistics.place(row)}: {variants.ids[variant]} stands in line {before} too. Delete one."
-            )
-        else:
-            rows[variant] = row
-    has_row = rows >= 0
-    n = int(np.count_nonzero(has_row))
-    if not n:
+    table = _completed(_table_of(statistics), variants)
+    match = match_alleles(variants, table)
+    n = len(match.rows)
+    if not match.n_found and not match.is_ambiguous.any():
         raise DataError(
-            f"{statistics.label}: none of its {len(statistics.lines):,} variants is one of the {len(rows):,} of the "
+            f"{statistics.label}: none of its {len(statistics.lines):,} variants is one of the {n:,} of the "
             "genotypes, by position and alleles or ID. Is it of another assembly?"
         )
-    effect, error, log10_p = (np.full(len(rows), np.nan) for _ in range(3))
-    chosen = rows[has_row]
-    log10_p[has_row] = statistics.log10_p[chosen]
-    sign = _sign(statistics, chosen, variants, has_row)
-    effect[has_row] = sign * statistics.effect[chosen]
-    error[has_row] = np.abs(sign) * statistics.standard_error[chosen]
-    notes = [f"{statistics.label}: has {n:,} of the {len(rows):,} variants."]
-    if n_other_alleles:
-        notes.append(f"{statistics.label}: {n_other_alleles:,} rows lie at a variant and have other alleles; left out.")
-    return VariantStatistics(rows, log10_p, effect, error, tuple(notes))
+    _refuse_repeats(statistics, table, variants, rows=match.rows)
+    effect, error, log10_p = np.full((3, n), np.nan)
+    has_row = match.rows != ABSENT
+    rows = match.rows[has_row]
+    log10_p[has_row] = statistics.log10_p[rows]
+    sign = np.where(match.is_swapped[has_row], -1.0, 1.0)
+    sign[statistics.effect_allele[rows] == ""] = np.nan
+    effect[has_row] = sign * statistics.effect[rows]
+    error[has_row] = np.abs(sign) * statistics.standard_error[rows]
+    return VariantStatistics(match.rows, log10_p, effect, error, (f"{statistics.label}: {match.words()}",))
 
 
-def _candidates(statistics: SummaryStatistics, variants: Variants) -> list[tuple[int, int]]:
-    """Pairs of a variant and a row that have the same place, or the same ID where one of them has no place; by row."""
-    theirs = _places(statistics.contigs, statistics.starts, _contig_codes(statistics, variants))
-    ours = _places(variants.contigs, variants.starts, {name: i for i, name in enumerate(np.unique(variants.contigs))})
-    pairs = set(_same(ours, theirs, has_one=ours >= 0, theirs_has=theirs >= 0))
-    for mine, other in ((ours < 0, slice(None)), (slice(None), statistics.starts == NO_POSITION)):
-        has_id, theirs_has_id = np.zeros(len(ours), np.bool_), np.zeros(len(theirs), np.bool_)
-        has_id[mine], theirs_has_id[other] = True, True
-        theirs_has_id &= statistics.ids != ""
-        pairs |= set(
-            _same(variants.ids, statistics.ids, has_one=has_id & (variants.ids != "."), theirs_has=theirs_has_id)
-        )
-    return sorted(pairs, key=lambda pair: (pair[1], pair[0]))
+def _table_of(statistics: SummaryStatistics) -> VariantTable:
+    return VariantTable(
+        statistics.ids,
+        statistics.contigs,
+        statistics.starts,
+        statistics.effect_allele,
+        statistics.other_allele,
+        statistics.frequency.astype(np.float32),
+    )
 
 
-def _contig_codes(statistics: SummaryStatistics, variants: Variants) -> dict[str, int]:
-    """Number of each contig of the table among those of the variants, by the table's name of it."""
-    ours, theirs = np.unique(variants.contigs).tolist(), set(np.unique(statistics.contigs).tolist())
-    names = match_contigs(ours, theirs, style=style_of(theirs, ours))
-    return {names[contig]: code for code, contig in enumerate(ours) if contig in names}
+def _take(table: VariantTable, rows: IntArray) -> VariantTable:
+    frequency = None if table.frequency is None else table.frequency[rows]
+    return VariantTable(
+        table.ids[rows], table.contigs[rows], table.starts[rows], table.counted[rows], table.other[rows], frequency
+    )
 
 
-def _places(contigs: NDArray[np.str_], starts: IntArray, codes: dict[str, int]) -> IntArray:
-    """One number for contig and position; -1 without."""
-    names, place = np.unique(contigs, return_inverse=True)
-    numbers = np.array([codes.get(name, -1) for name in names.tolist()], dtype=np.int64)[place]
-    return np.where((numbers >= 0) & (starts != NO_POSITION), (numbers << 40) + starts, -1)
+def _completed(table: VariantTable, variants: VariantTable) -> VariantTable:
+    """The table with alleles that it doesn't name taken from the first variant at the place that they fit."""
+    gaps = np.flatnonzero(table.other == "")
+    if not len(gaps):
+        return table
+    pairs = pair_places(variants, _take(table, gaps))
+    rows = gaps[pairs.found]
+    counted, other = (np.strings.upper(column[pairs.wanted]) for column in (variants.counted, variants.other))
+    named = np.strings.upper(table.counted[rows])
+    is_other = (named == other) & (named != counted)
+    fits = np.flatnonzero((named == "") | (named == counted) | is_other)
+    fits = fits[np.lexsort((pairs.wanted[fits], rows[fits]))]
+    fits = fits[np.unique(rows[fits], return_index=True)[1]]
+    widest = np.result_type(table.counted, table.other, counted, other)
+    ours, theirs = table.counted.astype(widest), table.other.astype(widest)
+    ours[rows[fits]] = np.where(is_other, other, counted)[fits]
+    theirs[rows[fits]] = np.where(is_other, counted, other)[fits]
+    return table._replace(counted=ours, other=theirs)
 
 
-def _same(
-    ours: NDArray[np.generic], theirs: NDArray[np.generic], *, has_one: NDArray[np.bool_], theirs_has: NDArray[np.bool_]
-) -> list[tuple[int, int]]:
-    """Pairs (ours, theirs) of equal values among those that have one."""
-    of_value: dict[object, list[int]] = {}
-    for index in np.flatnonzero(has_one).tolist():
-        of_value.setdefault(ours[index].item(), []).append(index)
-    rows = np.flatnonzero(theirs_has & np.isin(theirs, ours[has_one]))
-    return [(index, row) for row in rows.tolist() for index in of_value[theirs[row].item()]]
+def _refuse_repeats(
+    statistics: SummaryStatistics, table: VariantTable, variants: VariantTable, *, rows: IntArray
+) -> None:
+    """Nothing, if no row beside those that were matched is one of the variants too.
 
-
-def _same_alleles(statistics: SummaryStatistics, row: int, variants: Variants, variant: int) -> bool:
-    effect, other = statistics.effect_allele[row], statistics.other_allele[row]
-    alleles = {variants.counted[variant].upper(), variants.other[variant].upper()}
-    return {effect, other} - {""} == alleles if other else effect in alleles | {""}
-
-
-def _sign(statistics: SummaryStatistics, rows: IntArray, variants: Variants, chosen: NDArray[np.bool_]) -> Values:
-    """1 where the effect allele is the counted one, -1 where it is the other, NaN where it isn't named."""
-    alleles = statistics.effect_allele[rows]
-    counted = np.strings.upper(variants.counted[chosen])
-    return np.where(alleles == counted, 1.0, np.where(alleles == "", np.nan, -1.0))
+    Raises:
+        DataError: with the first ones.
+    """
+    beside = np.setdiff1d(np.arange(len(statistics.lines)), rows)
+    again = match_alleles(_take(table, beside), variants).rows
+    repeats = np.flatnonzero((again != ABSENT) & (rows[again] != ABSENT))
+    faults = [
+        f"{statistics.place(row)}: {variants.ids[variant]} stands in line {statistics.lines[rows[variant]]} too. "
+        "Delete one."
+        for row, variant in zip(beside[repeats].tolist(), again[repeats].tolist(), strict=True)
+    ]
+    if faults:
+        more = [f"And {len(faults) - _MOST_LINES:,} more of them."] if len(faults) > _MOST_LINES else []
+        raise DataError("\n".join(faults[:_MOST_LINES] + more))

@@ -95,7 +95,7 @@ class _Alleles(NamedTuple):
     complement: IntArray
 
 
-class _Pairs(NamedTuple):
+class Pairs(NamedTuple):
     """Rows of both tables that stand at the same place, or have the same ID."""
 
     wanted: IntArray
@@ -116,7 +116,7 @@ def match_alleles(wanted: VariantTable, found: VariantTable, *, ambiguous_maf: f
             all of them are where a frequency isn't known.
     """
     alleles = _codes(wanted, found)
-    pairs = _pairs(wanted, found)
+    pairs = pair_places(wanted, found)
     closeness = _closeness(pairs, alleles)
     order = np.lexsort((pairs.found, closeness, pairs.wanted))
     firsts = order[np.unique(pairs.wanted[order], return_index=True)[1]]
@@ -150,7 +150,7 @@ def turned_round(dosage: DosageArray) -> DosageArray:
     return turned
 
 
-def _closeness(pairs: _Pairs, alleles: _Alleles) -> IntArray:
+def _closeness(pairs: Pairs, alleles: _Alleles) -> IntArray:
     """(pair,) 0: the same alleles are counted; 1: swapped; 2: flipped; 3: both; 4: other alleles."""
     counted, other = alleles.wanted_counted[pairs.wanted], alleles.wanted_other[pairs.wanted]
     theirs, others = alleles.found_counted[pairs.found], alleles.found_other[pairs.found]
@@ -183,8 +183,8 @@ def _strands(
     return is_ambiguous, is_turned & ~is_ambiguous
 
 
-def _pairs(wanted: VariantTable, found: VariantTable) -> _Pairs:
-    """Candidates: by place where both have one, else by ID."""
+def pair_places(wanted: VariantTable, found: VariantTable) -> Pairs:
+    """Rows of one place, whatever their alleles; without a position in one of both tables, of one ID."""
     ours, theirs = _place_keys(wanted, found)
     has_place, has_their_place = wanted.starts != NO_POSITION, found.starts != NO_POSITION
     by_place = _joined(ours, np.flatnonzero(has_place), theirs, np.flatnonzero(has_their_place))
@@ -196,19 +196,19 @@ def _pairs(wanted: VariantTable, found: VariantTable) -> _Pairs:
         nowhere = np.flatnonzero(~has_their_place)
         parts.append(_joined(wanted.ids, np.flatnonzero(~has_place), found.ids, everywhere))
         parts.append(_joined(wanted.ids, np.flatnonzero(has_place & is_left), found.ids, nowhere))
-    return _Pairs(*(np.concatenate(rows) for rows in zip(*parts, strict=True)))
+    return Pairs(*(np.concatenate(rows) for rows in zip(*parts, strict=True)))
 
 
 def _joined(
     ours: IntArray | TextArray, our_rows: IntArray, theirs: IntArray | TextArray, their_rows: IntArray
-) -> _Pairs:
+) -> Pairs:
     """Rows with the same key."""
     if not len(our_rows) or not len(their_rows):
-        return _Pairs(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+        return Pairs(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
     left = pd.DataFrame({"key": ours[our_rows], "wanted": our_rows})
     right = pd.DataFrame({"key": theirs[their_rows], "found": their_rows})
     both = left.merge(right, on="key")
-    return _Pairs(both["wanted"].to_numpy(dtype=np.int64), both["found"].to_numpy(dtype=np.int64))
+    return Pairs(both["wanted"].to_numpy(dtype=np.int64), both["found"].to_numpy(dtype=np.int64))
 
 
 def _place_keys(wanted: VariantTable, found: VariantTable) -> tuple[IntArray, IntArray]:

@@ -81,7 +81,7 @@ def fit(
         ),
         bin=partial(_binned, settings, store, splits.train, variants=variants, plan=plan),
         objective={
-            **_objective(store.kind, n_classes=len(store.classes)),
+            **objective_of(store.kind, n_classes=len(store.classes)),
             **booster_params(settings.booster),
             **({} if is_linear else {"sampling_method": settings.sampling_method}),
         },
@@ -223,7 +223,7 @@ def _scores(booster: xgboost.Booster, kind: str, *, n_features: int, n_outputs: 
     return found
 
 
-def _objective(kind: TargetKind, *, n_classes: int) -> Mapping[str, Any]:
+def objective_of(kind: TargetKind, *, n_classes: int) -> Mapping[str, Any]:
     """XGBoost's parameters for a trait of this kind."""
     if kind == "quantitative":
         return {"objective": "reg:squarederror"}

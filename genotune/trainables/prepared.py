@@ -7,10 +7,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from genotune.errors import DataError
-from genotune.genome.association import scan_linear, scan_logistic_score
 from genotune.genome.components import Components, fit_components
 from genotune.genome.genotype_moments import genotype_moments
-from genotune.genome.ld import Window, clump, prune
+from genotune.genome.ld import Window, prune
 from genotune.genome.thinning import spread_order
 from genotune.store import (
     DOSAGE_STEPS,
@@ -23,8 +22,9 @@ from genotune.store import (
 from genotune.trainables.kept import Kept
 from genotune.trainables.model import GenotypeModel, Model
 from genotune.trainables.preparation import Preparation, Prepares
-from genotune.trainables.prepared_model import PreparedModel, Recipe, design_of
+from genotune.trainables.prepared_model import PreparedModel, Recipe, design_of, with_scores
 from genotune.trainables.trainable import FitError, FitPlan, Progress, Report, Trainable
+from genotune.trainables.variant_choice import choose_variants
 
 
 class Prepared(NamedTuple):
@@ -62,7 +62,9 @@ def fit_prepared(
     """
     if not isinstance(trainable, Prepares) or trainable.prepare is None:
         return trainable.fit(store, splits, report=report, plan=plan, resume=resume)
-    prepared = prepare(trainable.prepare, store, splits.train, n_variants=getattr(trainable, "n_variants", None))
+    prepared = prepare(
+        trainable.prepare, store, splits.train, n_variants=trainable.n_variants, n_threads=plan.n_threads
+    )
 
     def report_prepared(progress: Progress) -> float | None:
         assert isinstance(progress.model, GenotypeModel)
@@ -73,27 +75,37 @@ def fit_prepared(
     return PreparedModel(model, prepared.recipe)
 
 
-def prepare(preparation: Preparation, store: GenotypeStore, samples: IntArray, *, n_variants: int | None) -> Prepared:
+def prepare(
+    preparation: Preparation, store: GenotypeStore, samples: IntArray, *, n_variants: int | None, n_threads: int = 1
+) -> Prepared:
     """The store prepared on these samples; the same object each time it is asked for, as long as it is kept.
 
     Args:
         preparation: what to do.
         store: the data.
         samples: indices of the training samples; no other is looked at.
-        n_variants: that the family can use at most, the most associated ones; None: all.
+        n_variants: that the family can use at most, those that are ranked highest; None: all.
+        n_threads: CPU threads at most.
 
     Raises:
         FitError: no variant is left.
     """
     key = (preparation.model_dump_json(), n_variants, samples.tobytes())
-    return _prepared.get(store, key, make=lambda: _prepare(preparation, store, samples, n_variants=n_variants))
+    return _prepared.get(
+        store, key, make=lambda: _prepare(preparation, store, samples, n_variants=n_variants, n_threads=n_threads)
+    )
 
 
-def _prepare(preparation: Preparation, store: GenotypeStore, samples: IntArray, *, n_variants: int | None) -> Prepared:
-    features = _choose(preparation, store, samples)[:n_variants]
-    spread = _spread(store, samples) if preparation.components else features[:0]
-    beside = np.setdiff1d(spread, features)
-    columns = np.concatenate([features, beside])
+def _prepare(
+    preparation: Preparation, store: GenotypeStore, samples: IntArray, *, n_variants: int | None, n_threads: int
+) -> Prepared:
+    spread, components, covariates = np.empty(0, dtype=np.int64), None, store.covariates
+    if preparation.components:
+        spread = _spread(store, samples)
+        components = _components(preparation, store, samples, spread)
+        covariates = with_scores(covariates, components, store.dosage[:, spread])
+    features = choose_variants(preparation, store, samples, covariates=covariates, n_threads=n_threads)[:n_variants]
+    columns = np.concatenate([features, np.setdiff1d(spread, features)])
     place = np.empty(store.n_variants, dtype=np.int64)
     place[columns] = np.arange(len(columns))
     recipe = Recipe(
@@ -101,12 +113,10 @@ def _prepare(preparation: Preparation, store: GenotypeStore, samples: IntArray, 
         n_features=len(features),
         fill=_fill(preparation, store, samples, features),
         in_components=place[spread],
-        components=_components(preparation, store, samples, spread) if preparation.components else None,
+        components=components,
         covariate_names=store.covariate_names,
         regression=np.empty(0),
     )
-    dosage = store.dosage[:, columns]
-    covariates = recipe.covariates(dosage, store.covariates)
     names, phenotype = recipe.names, store.phenotype
     if preparation.adjust == "residuals":
         design = design_of(covariates)
@@ -115,44 +125,14 @@ def _prepare(preparation: Preparation, store: GenotypeStore, samples: IntArray, 
         phenotype, covariates, names = phenotype - design @ regression, covariates[:, :0], ()
     made = replace(
         store,
-        dosage=recipe.features(dosage),
+        dosage=recipe.features(store.dosage[:, features]),
         variants=recipe.variants.first(recipe.n_features),
         covariates=covariates,
         covariate_names=names,
         phenotype=phenotype,
+        summary_log10_p=None,
     )
     return Prepared(made, recipe)
-
-
-def _choose(preparation: Preparation, store: GenotypeStore, samples: IntArray) -> IntArray:
-    """(variant,) columns that are features, the most associated first."""
-    log10_p = _log10_p(store, samples)
-    passes = ~np.isnan(log10_p)
-    reasons = [f"{np.count_nonzero(~passes):,} don't vary among the training samples"]
-    if preparation.min_maf:
-        is_common = genotype_moments(store.dosage, samples).minor_frequency >= preparation.min_maf
-        reasons.append(f"{np.count_nonzero(passes & ~is_common):,} are rarer than min_maf")
-        passes &= is_common
-    if preparation.max_p is not None:
-        is_associated = log10_p <= np.log10(preparation.max_p)
-        reasons.append(f"{np.count_nonzero(passes & ~is_associated):,} have a p above max_p")
-        passes &= is_associated
-    left = np.flatnonzero(passes)
-    if not len(left):
-        raise FitError(
-            f"prepare: none of {store.n_variants:,} variants is left ({'; '.join(reasons)}). Loosen min_maf or max_p."
-        )
-    if preparation.clump is None:
-        return left[np.argsort(log10_p[left], kind="stable")]
-    clumps = clump(
-        store.dosage,
-        samples,
-        variants=store.variants,
-        log10_p=np.where(passes, log10_p, np.nan),
-        window_bp=preparation.clump.window_bp,
-        min_r2=preparation.clump.r2,
-    )
-    return clumps.leaders
 
 
 def _spread(store: GenotypeStore, samples: IntArray) -> IntArray:
@@ -174,18 +154,6 @@ def _components(preparation: Preparation, store: GenotypeStore, samples: IntArra
         )
     except DataError as error:
         raise FitError(f"prepare.components: {error}") from error
-
-
-def _log10_p(store: GenotypeStore, samples: IntArray) -> Values:
-    """(variant,) of the association with the trait; NaN where there is none to test."""
-    scan = scan_logistic_score if store.kind == "binary" else scan_linear
-    if store.kind == "multiclass":
-        traits = (store.phenotype[:, None] == np.arange(len(store.classes))).astype(np.float64)
-    else:
-        traits = store.phenotype[:, None]
-    found = scan(store.dosage, samples, traits=traits, covariates=store.covariates).log10_p
-    least: Values = np.where(np.isnan(found).all(axis=0), np.nan, np.nanmin(np.nan_to_num(found, nan=1.0), axis=0))
-    return least
 
 
 def _fill(preparation: Preparation, store: GenotypeStore, samples: IntArray, columns: IntArray) -> FloatArray:

@@ -59,9 +59,13 @@ class Recipe(NamedTuple):
         """(sample, covariate + component) of samples with these dosages of `variants` and these covariates."""
         if self.components is None:
             return covariates
-        everyone = np.arange(len(dosage))
-        scores = project(self.components, dosage[:, self.in_components], everyone)
-        return np.concatenate([covariates, scores.astype(np.float32)], axis=1)
+        return with_scores(covariates, self.components, dosage[:, self.in_components])
+
+
+def with_scores(covariates: FloatArray, components: Components, dosage: DosageArray) -> FloatArray:
+    """(sample, covariate + component) of samples with these dosages of the variants that components are made of."""
+    scores = project(components, dosage, np.arange(len(dosage)))
+    return np.concatenate([covariates, scores.astype(np.float32)], axis=1)
 
 
 def _filled(dosage: DosageArray, fill: FloatArray) -> DosageArray:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from genotune.data.files import InputFile
-from genotune.data.plink_datasource import DosageReader
 from genotune.data.plink_settings import PlinkSettings
 from genotune.data.summary_matching import match_statistics
 from genotune.data.summary_statistics import leak_warning, read_summary_statistics
 from genotune.errors import DataError
+from genotune.genome.allele_matching import VariantTable
 from genotune.genome.association import scan_linear
 from genotune.settings import build
 from genotune.store import NO_POSITION
@@ -129,6 +129,11 @@ def test_a_torn_archive_or_a_missing_file_is_refused(tmp_path):
         read_summary_statistics(InputFile(tmp_path / "y.tsv", "y.tsv"))
 
 
+def variants_of(n, *, frequency=None):
+    """n variants on contig 1, 1000 bp apart, A counted, G the other allele."""
+    return VariantTable(*build_variants(n)[:5], None if frequency is None else np.array(frequency, np.float32))
+
+
 def table(rows, header="CHR BP SNP A1 A2 BETA SE P"):
     return "\n".join(line.replace(" ", "\t") for line in [header, *rows]) + "\n"
 
@@ -136,19 +141,39 @@ def table(rows, header="CHR BP SNP A1 A2 BETA SE P"):
 def test_effects_are_those_of_the_counted_allele(tmp_path):
     # Counted A, other G, at 1, 1001, 2001 and 3001 of contig 1.
     rows = ["chr1 1001 x g a 0.5 0.1 0.01", "chr1 2001 x A G -0.25 0.1 0.02", "chr1 3001 x A T 1 0.1 0.03"]
-    found = match_statistics(read(tmp_path, table(rows)), build_variants(5))
+    found = match_statistics(read(tmp_path, table(rows)), variants_of(5))
     assert found.rows.tolist() == [-1, 0, 1, -1, -1]
     np.testing.assert_array_equal(found.effect, [np.nan, -0.5, -0.25, np.nan, np.nan])
     np.testing.assert_array_equal(found.standard_error, [np.nan, 0.1, 0.1, np.nan, np.nan])
     np.testing.assert_allclose(found.log10_p, [np.nan, -2, np.log10(0.02), np.nan, np.nan])
     assert found.notes == (
-        "gwas.tsv: has 2 of the 5 variants.",
-        "gwas.tsv: 1 rows lie at a variant and have other alleles; left out.",
+        "gwas.tsv: 2 of 5 variants are found; of these 1 count the other allele. Of the others 2 are absent, 1 have "
+        "other alleles there.",
     )
 
 
+def test_effects_of_the_other_strand_are_those_of_the_counted_allele(tmp_path):
+    rows = ["1 1 x T C 0.5 0.1 0.01", "1 1001 x C T 0.25 0.1 0.02"]
+    found = match_statistics(read(tmp_path, table(rows)), variants_of(3))
+    assert found.rows.tolist() == [0, 1, -1]
+    np.testing.assert_array_equal(found.effect, [0.5, -0.25, np.nan])
+
+
+def test_complementary_alleles_are_told_by_frequency_or_left_out_and_counted(tmp_path):
+    rows = [f"1 {1000 * i + 1} x T A 0.5 0.1 0.01 {f}" for i, f in enumerate(("0.1", "0.9", "0.45", "NA"))]
+    study = read(tmp_path, table(rows, "CHR BP SNP A1 A2 BETA SE P EAF"))
+    variants = variants_of(4, frequency=[0.12, 0.12, 0.12, 0.12])
+    variants = variants._replace(counted=np.full(4, "T"), other=np.full(4, "A"))
+    found = match_statistics(study, variants)
+    np.testing.assert_array_equal(found.effect, [0.5, -0.5, np.nan, np.nan])
+    assert "2 are ambiguous (A/T or C/G" in found.notes[0]
+    unknown = match_statistics(study, variants._replace(frequency=None))
+    assert unknown.rows.tolist() == [-1, -1, -1, -1]
+    assert "4 are ambiguous" in unknown.notes[0]
+
+
 def test_an_id_counts_only_where_one_side_has_no_position(tmp_path):
-    variants = build_variants(4)
+    variants = variants_of(4)
     variants.starts[3] = NO_POSITION
     rows = ["1 NA rs1 A G 0.5 0.1 0.01", "1 9999 rs2 A G 0.5 0.1 0.02", "1 777 rs3 A G 0.5 0.1 0.03"]
     found = match_statistics(read(tmp_path, table(rows)), variants)
@@ -157,10 +182,10 @@ def test_an_id_counts_only_where_one_side_has_no_position(tmp_path):
 
 def test_a_table_with_one_allele_or_none_is_matched_by_what_it_has(tmp_path):
     one = read(tmp_path, table(["1 1 x G 0.5 0.01", "1 1001 x C 0.5 0.01"], "CHR BP SNP A1 BETA P"))
-    assert match_statistics(one, build_variants(2)).effect[0] == -0.5
-    assert match_statistics(one, build_variants(2)).rows.tolist() == [0, -1]
+    assert match_statistics(one, variants_of(2)).effect[0] == -0.5
+    assert match_statistics(one, variants_of(2)).rows.tolist() == [0, -1]
     none = match_statistics(
-        read(tmp_path, table(["rs1 0.5 0.01"], "SNP BETA P")), build_variants(2)._replace(starts=np.array([-1, -1]))
+        read(tmp_path, table(["rs1 0.5 0.01"], "SNP BETA P")), variants_of(2)._replace(starts=np.array([-1, -1]))
     )
     assert none.rows.tolist() == [-1, 0]
     assert np.isnan(none.effect).all()
@@ -169,14 +194,14 @@ def test_a_table_with_one_allele_or_none_is_matched_by_what_it_has(tmp_path):
 def test_a_variant_that_stands_twice_or_a_table_of_others_is_refused(tmp_path):
     rows = ["1 1001 x A G 0.5 0.1 0.01", "1 1001 y G A 0.5 0.1 0.02"]
     with pytest.raises(DataError, match=r"gwas\.tsv:3: rs1 stands in line 2 too\. Delete one"):
-        match_statistics(read(tmp_path, table(rows)), build_variants(3))
+        match_statistics(read(tmp_path, table(rows)), variants_of(3))
     with pytest.raises(DataError, match=r"none of its 1 variants is one of the 3 of the genotypes"):
-        match_statistics(read(tmp_path, table(["7 5 x A G 1 1 0.1"])), build_variants(3))
+        match_statistics(read(tmp_path, table(["7 5 x A G 1 1 0.1"])), variants_of(3))
 
 
 def test_rows_of_one_place_with_other_alleles_are_other_variants(tmp_path):
     rows = ["1 1001 x A C 0.5 0.1 0.01", "1 1001 y A G 0.5 0.1 0.02"]
-    assert match_statistics(read(tmp_path, table(rows)), build_variants(3)).rows.tolist() == [-1, 1, -1]
+    assert match_statistics(read(tmp_path, table(rows)), variants_of(3)).rows.tolist() == [-1, 1, -1]
 
 
 def test_the_warning_says_what_leaks():
@@ -192,10 +217,10 @@ def test_what_plink_writes_is_read_back_as_the_scan_of_these_mice(tmp_path):
     path = tmp_path / "o.CD8.glm.linear"
     values = {"kind": "plink", "genotypes": "mouse_hs1940.bed", "phenotypes": "phenotypes.tsv", "trait": "CD8"}
     plan = build(PlinkSettings, values).plan(MICE)
-    matched = match_statistics(read_summary_statistics(InputFile(path, path.name)), plan.variants)
+    matched = match_statistics(read_summary_statistics(InputFile(path, path.name)), VariantTable(*plan.variants))
     has_one = np.flatnonzero(matched.rows >= 0)
     assert len(has_one) > 1000
-    dosage = DosageReader(plan.genotypes.decoder, plan.samples.rows).decode(has_one)
+    (dosage,) = plan.decode([has_one])
     scan = scan_linear(
         dosage,
         np.arange(len(dosage)),
