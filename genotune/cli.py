@@ -50,8 +50,8 @@ def new(
         list[Path],
         typer.Argument(
             metavar="DATA...",
-            help="bigWig tracks, their FASTA, optionally a BED to exclude; or a PLINK fileset (.bed) and, optionally, "
-            "a table of its samples (.tsv, .csv, .txt, .parquet).",
+            help="bigWig tracks, their FASTA, optionally a BED to exclude; or genotypes (.bed, .pgen, .vcf.gz, .bcf) "
+            "and, optionally, a table of their samples (.tsv, .csv, .txt, .parquet).",
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.")] = Path("sweep.yaml"),
@@ -107,6 +107,50 @@ def resume(
 
     with Terminal() as terminal:
         resume_sweep(sweep, workspace=workspace, address=address, face=terminal)
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="Its name in MLflow (NAME, NAME@ALIAS, models:/NAME/3), or its folder."),
+    ],
+    genotypes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="GENOTYPES...", help="Of a cohort: .bed, .pgen, .vcf.gz, .bcf; one, or one a chromosome."
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The table to write.")] = Path("predictions.tsv"),
+    samples: Annotated[
+        Path | None, typer.Option(help="A table of the samples with the covariates that the model takes.")
+    ] = None,
+    min_coverage: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the model's variants that the cohort must have.")
+    ] = 0.9,
+    dosage_field: Annotated[str | None, typer.Option(help="Of a VCF: GT (called genotypes) or DS (dosages).")] = None,
+    workspace: WorkspaceOption = None,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Predict the trait of a cohort's samples with a model of genotypes."""
+    _log_to_stderr(verbose)
+    from genotune.interpretation.predicting import predict as predict_table
+    from genotune.terminal import show_text
+    from genotune.workspace import workspace_of
+
+    found = predict_table(
+        model,
+        genotypes,
+        out,
+        samples=samples,
+        min_coverage=min_coverage,
+        dosage_field=dosage_field,
+        workspace=workspace_of(None, workspace),
+    )
+    for note in found.notes:
+        show_text(f"note {note}")
+    show_text(f"Wrote {out}: {found.n_samples:,} samples.")
 
 
 @app.command()

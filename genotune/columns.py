@@ -18,7 +18,7 @@ VARIANT: Final = "variant"
 """Index of a variant in its fileset."""
 
 DOSAGE: Final = "dosage"
-"""Copies of the counted allele of a variant, int8, (sample,): 0, 1, 2, or -1 where missing."""
+"""Copies of the counted allele of a variant, (sample,), in the code of a store: see `store.copies`."""
 
 PHENOTYPE: Final = "phenotype"
 """A sample's value of the trait, float64: a number, or the index of its class."""

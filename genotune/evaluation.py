@@ -17,6 +17,9 @@ from genotune.trainables.trainable import FitPlan
 BASELINE: Final = "ridge"
 """The family whose defaults every winner has to beat."""
 
+COVARIATES: Final = "covariates_only"
+"""The family that says what is predicted without the genome, on data that have covariates."""
+
 _FEWEST_FOLDS: Final = 3
 """On fewer, a spread says nothing."""
 
@@ -138,6 +141,11 @@ def winner_folder(state: SweepState, sweep: Path) -> Path:
     assert state.winner is not None
     if state.refitted is not None:
         return sweep / str(state.refitted["model"])
+    return _validated_folder(state, sweep)
+
+
+def _validated_folder(state: SweepState, sweep: Path) -> Path:
+    assert state.winner is not None
     return sweep / "trials" / str(state.winner["checkpoint"]) / "model"
 
 
@@ -147,18 +155,32 @@ def load_winner(state: SweepState, sweep: Path) -> Model:
     return load_model(winner_folder(state, sweep), trust_code=True)
 
 
+def load_validated(state: SweepState, sweep: Path) -> Model:
+    """The model that won on validation, on the CPU, though it may have been fitted once more on validation since."""
+    return load_model(_validated_folder(state, sweep), trust_code=True)
+
+
+def baselines_of(columns: frozenset[str]) -> tuple[str, ...]:
+    """The families that stand beside every winner on data with these columns, fitted at no cost to the budget."""
+    return tuple(family for family in (BASELINE, COVARIATES) if settings_of(family, columns) is not None)
+
+
 def baseline_title(columns: frozenset[str]) -> str:
-    """What a person calls the baseline on data with these columns."""
+    """What a person calls the first baseline on data with these columns."""
     kind = settings_of(BASELINE, columns)
     assert kind is not None, "every kind of data has a baseline"
     return kind.title
 
 
-def fit_baseline(store: Store, splits: Splits, *, seed: int) -> Model:
-    """The baseline with its defaults (k-mer ridge on tracks, GBLUP on genotypes), fitted as a trial is."""
+def fit_baseline(family: str, store: Store, splits: Splits, *, seed: int) -> Model:
+    """A baseline with its family's defaults, fitted as a trial is.
+
+    Raises:
+        UserError: the family can't learn from these data.
+    """
     plan = FitPlan(seed=seed, max_epochs=1, n_threads=1)
     lesson = lesson_of(store, splits)
-    trainable = build_trainable(BASELINE, {}, store.columns)
+    trainable = build_trainable(family, {}, store.columns)
     return trainable.fit(lesson.store, lesson.splits, report=lambda _: None, plan=plan)
 
 

@@ -23,6 +23,7 @@ JOURNAL_FILE: Final = "journal.jsonl"
 Kind = Literal[
     "sweep_started",  # sweep, spec_sha256, facts (what the record says of the sweep: versions, host, files)
     "driver_started",  # pid
+    "quality",  # of the data: counts and histograms, no IDs (data/quality.py)
     "proposed",  # trial, family, picks, params, seed
     "started",  # trial, device
     "report",  # trial, epoch, value (null: not a number), metrics, checkpoint (a path relative to the sweep, or null)
@@ -34,6 +35,7 @@ Kind = Literal[
     "winner",  # trial, epoch, value, checkpoint
     "refitted",  # trial, epoch, model: the winner, fitted on training and validation; a path relative to the sweep
     "scored",  # split, subject: the winner or a baseline's name, metrics
+    "tables",  # trial, files: the winner's tables in the sweep's folder; top: the most important features, or null
     "registered",  # name, version, run_id
     "interrupted",  # reason; what is live counts as killed until a resume starts it again
     "sweep_ended",  # status: complete | failed
@@ -114,12 +116,14 @@ class SweepState:
     active_s: float = 0.0
     """Seconds during which a driver was at work: between deaths and resumes nothing is counted."""
     last_s: float = 0.0
+    quality: Mapping[str, Any] | None = None
     winner: Mapping[str, Any] | None = None
     baselines: dict[str, Mapping[str, float]] = field(default_factory=dict)
     folds: dict[int, dict[int, Mapping[str, float]]] = field(default_factory=dict)
     """Metrics of each finalist by its trial's number, by fold."""
     refitted: Mapping[str, Any] | None = None
     scores: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    tables: Mapping[str, Any] | None = None
     registered: Mapping[str, Any] | None = None
     status: str = "running"
 
@@ -151,7 +155,7 @@ class SweepState:
                 self.baselines[values["name"]] = values["metrics"]
             case "fold_scored":
                 self.folds.setdefault(values["trial"], {})[values["fold"]] = values["metrics"]
-            case "winner" | "refitted" | "registered":
+            case "winner" | "refitted" | "quality" | "tables" | "registered":
                 setattr(self, kind, values)
             case "scored":
                 self.scores[values["subject"]] = values["metrics"]

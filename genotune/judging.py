@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from genotune.calibration import diagnosis
 from genotune.columns import TargetKind
 from genotune.metrics import METRICS, RECORDED, Direction
 from genotune.scoring import score, score_samples
@@ -72,6 +73,8 @@ def score_model(
 ) -> dict[str, float]:
     """The sweep's metrics of a model on these contigs, in bins of `judge.bin_bp`, or on these samples.
 
+    Of a binary trait also how well its probabilities are calibrated; see `calibration.diagnosis`.
+
     Args:
         model: that predicts; of a track that it doesn't know, see `predict_tracks`.
         store: the data, with all tracks.
@@ -82,7 +85,9 @@ def score_model(
     if isinstance(store, GenotypeStore):
         assert isinstance(model, GenotypeModel), type(model)
         predicted = model.predict_samples(store, members)
-        return score_samples(store.phenotype[members], predicted, metrics=judge.metrics)
+        observed = store.phenotype[members]
+        scores = score_samples(observed, predicted, metrics=judge.metrics)
+        return scores | diagnosis(observed, predicted) if store.kind == "binary" else scores
     assert isinstance(model, SequenceModel), type(model)
     assert judge.bin_bp is not None, "tracks are scored in bins"
     chosen = np.arange(len(store.tracks)) if tracks is None else tracks

@@ -26,7 +26,7 @@ _PROBABILITY_MARGIN: Final = 1e-7
 loss infinite. About the last step below 1 that float32 knows (6e-8), in which models predict."""
 
 _THRESHOLD: Final = 0.5
-"""Class 1 of a binary target is predicted from this probability on."""
+"""Class 1 of a binary target is predicted from this probability on: in every split the same, and never tuned on one."""
 
 
 class Metric(NamedTuple):
@@ -183,6 +183,11 @@ def _log_loss(target: Values, predicted: Values) -> float:
     return float(-np.mean(np.log(np.clip(of_truth, _PROBABILITY_MARGIN, 1 - _PROBABILITY_MARGIN))))
 
 
+def _brier(target: Values, predicted: Values) -> float:
+    """Mean squared distance of the probability of class 1 from the outcome. Source: Brier 1950."""
+    return _mse((target > 0).astype(np.float64), predicted)
+
+
 def _precision(target: Values, predicted: Values) -> float:
     """Share of the predicted positives that are; 0.0 where none is predicted, as scikit-learn's zero_division=0."""
     hits = _chosen(predicted)[target > 0].sum()
@@ -260,6 +265,7 @@ METRICS: Final[Mapping[str, Metric]] = {
         Metric("recall", "maximize", _BINARY, _recall),
         Metric("f1", "maximize", _BINARY, _f1),
         Metric("log_loss", "minimize", _BINARY | _MULTICLASS, _log_loss),
+        Metric("brier", "minimize", _BINARY, _brier),
         Metric("auroc_macro", "maximize", _MULTICLASS, _macro(_auroc)),
         Metric("auprc_macro", "maximize", _MULTICLASS, _macro(_auprc)),
         Metric("precision_macro", "maximize", _MULTICLASS, _macro_of_chosen(_precision)),
@@ -281,7 +287,7 @@ DEFAULT_METRIC: Final[Mapping[TargetKind, str]] = {
 RECORDED: Final[Mapping[TargetKind, tuple[str, ...]]] = {
     "signal": ("pearson", "pearson_log1p", "spearman", "poisson_deviance_explained", "mse"),
     "quantitative": ("pearson", "spearman", "r2", "mse", "mae"),
-    "binary": ("auroc", "auprc", "accuracy", "balanced_accuracy", "precision", "recall", "f1", "log_loss"),
+    "binary": ("auroc", "auprc", "accuracy", "balanced_accuracy", "precision", "recall", "f1", "log_loss", "brier"),
     "multiclass": tuple(name for name, metric in METRICS.items() if "multiclass" in metric.fits),
     "count": ("pearson", "pearson_log1p", "spearman", "poisson_deviance_explained", "poisson_deviance", "mae"),
 }

@@ -12,7 +12,7 @@ from genotune.judging import Judge
 from genotune.metrics import DEFAULT_METRIC
 from genotune.spec import Resources, Spec, fit_problems, objective_problems, spec_error
 from genotune.spec.messages import did_you_mean
-from genotune.store import Outline, SequenceOutline, Splits
+from genotune.store import IntArray, Outline, SequenceOutline, Splits
 
 _ROUNDING: Final = 1e-9
 """0.3 CPUs are room for three of 0.1, though 0.3 / 0.1 is less than 3."""
@@ -62,6 +62,14 @@ class SweepPlan(NamedTuple):
     families: Mapping[str, FamilyForecast]
     folds: list[Fold]
     trial_folds: list[Fold]
+
+    def without(self, left_out: IntArray) -> "SweepPlan":
+        """The same sweep, no split of which holds these contigs or samples."""
+        return self._replace(
+            fold=self.fold.without(left_out),
+            folds=[one.without(left_out) for one in self.folds],
+            trial_folds=[one.without(left_out) for one in self.trial_folds],
+        )
 
     @property
     def trial_splits(self) -> Splits:
@@ -116,6 +124,9 @@ def make_plan(spec: Spec) -> SweepPlan:
     fold = data.resolve(settings.split)
     outline = _outline(data, fold, "train")
     problems = fit_problems(spec, outline) + _strata_problems(settings.evaluation.strata, outline)
+    if settings.evaluation.predictions and isinstance(outline, SequenceOutline):
+        message = "found true; predictions by sample are those of genotypes, and these data are tracks. Remove it."
+        problems.append(Problem(("evaluation", "predictions"), message))
     if problems:
         raise spec_error(spec, problems)
     judge = Judge(

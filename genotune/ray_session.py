@@ -1,6 +1,7 @@
 """A Ray to work on: one of our own for a laptop, or one that is there already."""
 
 import contextlib
+import gc
 import logging
 import os
 import secrets
@@ -95,7 +96,6 @@ def available_cpus() -> int:
 def _joined(address: str) -> Iterator[None]:
     if not _answers(address):
         raise ResourceError(f"--address {address}: no Ray answers there. Is it running, and is this its GCS port?")
-    import ray
 
     try:
         _init_ray(address=address)
@@ -107,7 +107,7 @@ def _joined(address: str) -> Iterator[None]:
     try:
         yield
     finally:
-        ray.shutdown()
+        _shut_down()
 
 
 def _answers(address: str) -> bool:
@@ -140,15 +140,27 @@ def _private(n_cpus: int) -> Iterator[None]:
     folder = tempfile.mkdtemp(prefix=f"gt{os.getpid()}-", dir=root)
     try:
         with _environment({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _TOKEN}):
-            import ray
-
             try:
                 _init_ray(address="local", num_cpus=n_cpus, include_dashboard=False, _temp_dir=folder)
                 yield
             finally:
-                ray.shutdown()
+                _shut_down()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _shut_down() -> None:
+    """Leave Ray. No thread collects garbage meanwhile: Ray ends a process that lets go of an object just then."""
+    import ray
+
+    gc.collect()  # what Tune leaves behind refers to Ray's objects
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        ray.shutdown()
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _init_ray(**where: Any) -> None:

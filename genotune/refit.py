@@ -19,6 +19,7 @@ from genotune.plan import SweepPlan
 from genotune.spec import Resources
 from genotune.store import IntArray, Splits, Store, TrackSplits
 from genotune.trainables import build_trainable
+from genotune.trainables.prepared import fit_prepared
 from genotune.trainables.trainable import Progress
 from genotune.trial import SharedStore, check_finite
 
@@ -106,10 +107,9 @@ def _fit(
             raise _Reached
 
     lesson = lesson_of(store, splits)
+    trainable = build_trainable(task["family"], task["params"], store.columns)
     try:
-        build_trainable(task["family"], task["params"], store.columns).fit(
-            lesson.store, lesson.splits, report=report, plan=plan
-        )
+        fit_prepared(trainable, lesson.store, lesson.splits, report=report, plan=plan)
     except _Reached:
         shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)

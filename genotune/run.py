@@ -6,32 +6,34 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from genotune.baselines import fit_baselines
 from genotune.controller import Controller, Limits
+from genotune.data.quality import QUALITY_FILE, Quality, table_text
 from genotune.errors import SweepError
 from genotune.evaluation import (
-    BASELINE,
     Candidate,
     choose_finalists,
     choose_winner,
-    finite,
-    fit_baseline,
     load_winner,
     score_once,
     winner_folder,
 )
 from genotune.facts import check_same_files, sweep_facts
 from genotune.journal import Journal, SweepState
-from genotune.judging import Judge, validate
+from genotune.judging import Judge
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
 from genotune.ray_session import nodes, ray_session
-from genotune.refit import refit_winner, store_of_whole, whole
+from genotune.refit import refit_winner, store_of_whole
 from genotune.spec import read_spec
 from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
+from genotune.trainables.model import Model
 from genotune.trial import SharedStore, TrialSetup
+from genotune.winner_tables import write_winner_tables
 from genotune.workspace import find_sweep, workspace_of
 
 log = logging.getLogger(__name__)
@@ -149,8 +151,10 @@ def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
         with _log_file(folder):
             if journal.state.status != "complete":
                 journal.append("driver_started", pid=os.getpid())
-                _work(plan, journal, address=address, face=face)
+                plan = _work(plan, journal, address=address, face=face)
                 journal.append("sweep_ended", status="complete")
+            elif _left_some_out(journal):
+                plan = plan.without(plan.data.vet(plan.fold, plan.folds).left_out)
             face.stage("Recording the winner")
             delivered = recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
             if delivered and journal.state.registered is None:
@@ -172,8 +176,11 @@ def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
     return outcome
 
 
-def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face) -> None:
-    """Read, sweep, choose and test. Ray is gone when this returns, the store with it."""
+def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face) -> SweepPlan:
+    """Read, sweep, choose and test; the plan without the samples that were left out.
+
+    Ray is gone when this returns, the store with it.
+    """
     trials = journal.path.parent / "trials"
     judge = plan.judge
     with ray_session(address) as is_private:
@@ -182,7 +189,11 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
         if not is_private and len(machines) > 1:
             log.warning("%s must be a folder that all %d machines of this Ray see.", trials.parent, len(machines))
         face.stage("Reading the data")
-        store = _shared_store(plan, face)
+        vetted = plan.data.vet(plan.fold, plan.folds + plan.trial_folds)
+        plan = plan.without(vetted.left_out)
+        _tell(vetted.notes, face)
+        store, quality = _shared_store(plan, face)
+        _keep_quality(journal, vetted.quality.joined(quality))
         _sweep(plan, journal, store, judge=judge, face=face)
         if plan.folds:
             _compare_finalists(plan, journal, face=face)
@@ -195,25 +206,13 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
             face.stage("Fitting the winner on training and validation together")
             final = store_of_whole(plan, store)
             refit_winner(plan, journal, final)
-        face.stage("Scoring the winner and the baseline on the test split")
-        _test(plan, journal, store, final=final)
-
-
-def _test(plan: SweepPlan, journal: Journal, store: SharedStore, *, final: SharedStore) -> None:
-    """The baseline on what trials were judged on; then it and the winner on test, both fitted on the same."""
-    judge, seed = plan.judge, plan.spec.settings.search.seed
-    found = []
-    for index, fold in enumerate(plan.trial_folds or [plan.fold]):
-        data = store.of_fold(index) if plan.trial_folds else store.get()
-        rival = fit_baseline(data, fold.splits, seed=seed)
-        found.append(validate(rival, data, splits=fold.splits, judge=judge))
-    means = {name: sum(metrics[name] for metrics in found) / len(found) for name in found[0]}
-    journal.append("baseline", name=BASELINE, metrics=finite(means))
-    data = final.get()
-    if plan.refits:
-        rival = fit_baseline(data, whole(plan.fold), seed=seed)
-    subjects = {"winner": lambda: load_winner(journal.state, journal.path.parent), BASELINE: lambda: rival}
-    score_once(journal, subjects, store=data, fold=plan.fold, judge=judge)
+        face.stage("Scoring the winner and the baselines on the test split")
+        rivals = fit_baselines(plan, journal, store, final=final, note=face.note)
+        subjects: dict[str, Callable[[], Model]] = {"winner": partial(load_winner, journal.state, journal.path.parent)}
+        subjects |= {name: partial(rivals.__getitem__, name) for name in rivals}
+        score_once(journal, subjects, store=final.get(), fold=plan.fold, judge=judge)
+        write_winner_tables(plan, journal, store=store.get(), final=final.get())
+    return plan
 
 
 def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judge, face: Face) -> None:
@@ -261,19 +260,30 @@ def _compare_finalists(plan: SweepPlan, journal: Journal, *, face: Face) -> None
     score_on_folds(plan, journal, finalists)
 
 
-def _shared_store(plan: SweepPlan, face: Face) -> SharedStore:
-    """The data behind Ray objects; the arrays that they were built from are let go."""
+def _shared_store(plan: SweepPlan, face: Face) -> tuple[SharedStore, Quality]:
+    """The data behind Ray objects, the arrays that they were built from being let go; and their quality."""
     import ray
 
-    store, notes = plan.data.read_store(plan.fold)
+    store, notes, quality = plan.data.read_store(plan.fold)
+    _tell(notes, face)
+    shared = SharedStore(ray.put(store))
+    del store
+    if plan.has_stores_of_folds:
+        shared = shared._replace(folds=tuple(ray.put(plan.data.read_store(fold).store) for fold in plan.trial_folds))
+    return shared, quality
+
+
+def _tell(notes: tuple[str, ...], face: Face) -> None:
     for note in notes:
         log.info("%s", note)
         face.note(note)
-    shared = SharedStore(ray.put(store))
-    del store
-    if not plan.has_stores_of_folds:
-        return shared
-    return shared._replace(folds=tuple(ray.put(plan.data.read_store(fold).store) for fold in plan.trial_folds))
+
+
+def _keep_quality(journal: Journal, quality: Quality) -> None:
+    """The quality of the data, if there is any: in the journal, once, and as a table in the sweep's folder."""
+    if quality != Quality() and journal.state.quality is None:
+        journal.append("quality", **quality.plain)
+        (journal.path.parent / QUALITY_FILE).write_text(table_text(quality.plain))
 
 
 def _register(plan: SweepPlan, journal: Journal, *, recorder: Recorder, uri: str) -> None:
@@ -289,6 +299,12 @@ def _register(plan: SweepPlan, journal: Journal, *, recorder: Recorder, uri: str
         sweep_id=folder.name,
     )
     journal.append("registered", **registered._asdict())
+
+
+def _left_some_out(journal: Journal) -> bool:
+    """Whether some samples were not fit to be learned from."""
+    counts = (journal.state.quality or {}).get("counts", {}).get("samples", {})
+    return bool(counts) and counts["left"] < counts["in all"]
 
 
 def _machines(address: str | None) -> list[MachineSize]:

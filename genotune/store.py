@@ -3,7 +3,7 @@
 All arrays are read-only in a trial: they lie in shared memory. An outline is what is known of a store before that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, NamedTuple
 
@@ -126,6 +126,7 @@ class GenotypeOutline(NamedTuple):
         kind: of the trait.
         n_classes: of a binary or multiclass trait; 0 of any other.
         n_covariates: columns of covariates.
+        has_summary: whether summary statistics of another study are there.
     """
 
     n_samples: int
@@ -133,6 +134,7 @@ class GenotypeOutline(NamedTuple):
     kind: TargetKind
     n_classes: int
     n_covariates: int
+    has_summary: bool = False
 
 
 Outline = SequenceOutline | GenotypeOutline
@@ -304,9 +306,23 @@ class Variants(NamedTuple):
 
     def first(self, n: int) -> "Variants":
         """The first n of them."""
-        return Variants(
-            self.ids[:n], self.contigs[:n], self.starts[:n], self.counted[:n], self.other[:n], self.frequency[:n]
-        )
+        return self._replace(**{name: array[:n] for name, array in self._asdict().items()})
+
+    def take(self, places: IntArray) -> "Variants":
+        """Those at the given places, in that order."""
+        return self._replace(**{name: array[places] for name, array in self._asdict().items()})
+
+    def places_of(self, wanted: "Variants") -> IntArray:
+        """(variant,) where each of the wanted ones stands here, by its place, alleles and ID; -1 where it doesn't."""
+        if len(wanted.ids) <= len(self.ids) and all(
+            np.array_equal(mine[: len(theirs)], theirs) for mine, theirs in zip(self[:5], wanted[:5], strict=True)
+        ):
+            return np.arange(len(wanted.ids))
+        place = {key: index for index, key in enumerate(self._keys())}
+        return np.array([place.get(key, -1) for key in wanted._keys()], dtype=np.int64)
+
+    def _keys(self) -> Iterator[tuple[object, ...]]:
+        return zip(*(array.tolist() for array in self[:5]), strict=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -315,7 +331,8 @@ class GenotypeStore:
 
     Attributes:
         dosage: (sample, variant) int8, copies of the counted allele, `MISSING_DOSAGE` where not called. The variants
-            most associated with the trait on training samples come first, so that the best n are a prefix.
+            most associated with the trait on training samples come first (or in the study of `summary_log10_p`, if
+            the source ranks by that), so that the best n are a prefix.
         phenotype: (sample,) float64; of a binary or multiclass trait the index of the class.
         covariates: (sample, covariate) float32, no missing values.
         samples: (sample, 2) family and individual ID.
@@ -324,6 +341,8 @@ class GenotypeStore:
         kind: of the trait.
         classes: names of the classes of a binary or multiclass trait, in order; none of any other.
         covariate_names: of the covariates.
+        summary_log10_p: (variant,) float64, of each variant's association in another study, NaN where that lacks it;
+            None: there is no such study.
     """
 
     columns: ClassVar[frozenset[str]] = frozenset({DOSAGE, PHENOTYPE, COVARIATE})
@@ -337,12 +356,14 @@ class GenotypeStore:
     kind: TargetKind
     classes: tuple[str, ...]
     covariate_names: tuple[str, ...]
+    summary_log10_p: Values | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
         arrays = (self.dosage, self.phenotype, self.covariates, self.samples)
-        return sum(array.nbytes for array in arrays) + self.variants.nbytes
+        of_summary = 0 if self.summary_log10_p is None else self.summary_log10_p.nbytes
+        return sum(array.nbytes for array in arrays) + self.variants.nbytes + of_summary
 
     @property
     def n_samples(self) -> int:

@@ -3,17 +3,19 @@
 import math
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from genotune.controller import Controller
-from genotune.evaluation import BASELINE, baseline_title
+from genotune.evaluation import BASELINE, COVARIATES, baseline_title
 from genotune.journal import SweepState, TrialState
 from genotune.judging import Judge
 from genotune.metrics import METRICS
@@ -233,15 +235,15 @@ def summary(outcome: Outcome) -> list[str]:
     title = baseline_title(plan.spec.settings.data.yields)
     assert state.winner is not None
     trial = state.trials[state.winner["trial"]]
-    value, rival = state.winner["value"], state.baselines[BASELINE].get(metric, math.nan)
-    tested = {name: scores.get(metric, math.nan) for name, scores in state.scores.items()}
+    value, tested = state.winner["value"], state.scores["winner"].get(metric, math.nan)
     lines = [
         f"[bold]{trial.family}[/bold] of trial {trial.number} won, at epoch {state.winner['epoch']}: "
         f"{draw_words(trial, n=99)}",
         f"  {plan.judged_on}: {metric} {value:.4f}{_spread(state, metric)}, "
-        f"{_beside(value, rival, metric, title=title)}",
-        f"  test ({plan.name_split('test')}), scored once: {metric} {_number(tested['winner'])}, "
-        f"{_beside(tested['winner'], tested[BASELINE], metric, title=title)}",
+        f"{_beside(value, state.baselines, metric, title=title)}",
+        f"  test ({plan.name_split('test')}), scored once: {metric} {_number(tested)}, "
+        f"{_beside(tested, state.scores, metric, title=title)}",
+        *(f"  {line}" for line in (*calibration_lines(state), *importance_lines(state))),
         *(f"  {line}" for line in family_lines(state, metric, now_s=state.last_s)),
         *(f"  {line}" for line in finalist_lines(state, plan.judge, winner=trial.number)),
         f"  {_counts(state)}; record in {_short(outcome.folder)}",
@@ -270,16 +272,34 @@ def _workspace_words(folder: Path) -> str:
     return "" if workspace == workspace_of(None, None) else f" --workspace {_short(workspace)}"
 
 
-def _beside(value: float, baseline: float, metric: str, *, title: str) -> str:
-    """The baseline and how far it is beaten, or not."""
+def _beside(value: float, scores: Mapping[str, Mapping[str, float]], metric: str, *, title: str) -> str:
+    """How far the baselines are beaten, or not.
+
+    Args:
+        value: of the winner.
+        scores: metrics of each baseline that was scored, by its family.
+        metric: the objective.
+        title: what a person calls the first baseline.
+    """
+    baseline = scores.get(BASELINE, {}).get(metric, math.nan)
+    words = [_compared(value, baseline, metric, owner=title, owned=f"{title}'s {_number(baseline)}")]
+    alone = scores.get(COVARIATES, {}).get(metric, math.nan)
+    if math.isfinite(alone):  # without covariates all samples are predicted alike, which has no correlation
+        owned = f"covariates alone ({_number(alone)})"
+        words.append(_compared(value, alone, metric, owner="covariates alone", owned=owned))
+    return "; ".join(words)
+
+
+def _compared(value: float, baseline: float, metric: str, *, owner: str, owned: str) -> str:
+    """A baseline and how far it is beaten, or not; `owned`: its name with its value."""
     if not (math.isfinite(value) and math.isfinite(baseline)):
-        return f"{title} {_number(baseline)}"
+        return f"{owner} {_number(baseline)}"
     gain = value - baseline if METRICS[metric].direction == "maximize" else baseline - value
     if abs(gain) < _SHOWN_DIFFERENCE:
-        return f"no better: the same as {title}'s {baseline:.4f}"
+        return f"no better: the same as {owned}"
     if gain > 0:
-        return f"better by {gain:.4f} than {title}'s {baseline:.4f}"
-    return f"no better: behind by {-gain:.4f}, {title} has {baseline:.4f}"
+        return f"better by {gain:.4f} than {owned}"
+    return f"no better: behind {owned} by {-gain:.4f}"
 
 
 def _spread(state: SweepState, metric: str) -> str:
@@ -323,6 +343,41 @@ def finalist_lines(state: SweepState, judge: Judge, *, winner: int) -> list[str]
         family = state.trials[winner].family
         rows.append((-math.inf, f"{family} is simpler and within one standard error of the best mean, so it won"))
     return [line for _, line in rows]
+
+
+def calibration_lines(state: SweepState) -> list[str]:
+    """How well the winner's probabilities are calibrated on the test split; nothing of a trait that isn't binary."""
+    scores = state.scores.get("winner", {})
+    if "ece" not in scores:
+        return []
+    values = (
+        f"{title} {_number(scores.get(name, math.nan))}"
+        for title, name in (
+            ("Brier score", "brier"),
+            ("ECE", "ece"),
+            ("intercept", "calibration_intercept"),
+            ("slope", "calibration_slope"),
+        )
+    )
+    return [f"calibration on test: {', '.join(values)}"]
+
+
+def importance_lines(state: SweepState) -> list[str]:
+    """What a winner on genotypes leans on most; nothing on tracks."""
+    if state.tables is None or state.winner is None:
+        return []
+    top = state.tables["top"]
+    if top is None:
+        return [f"{state.trials[state.winner['trial']].family} doesn't tell which variants are important"]
+    return [f"most important: {', '.join(map(_feature, top)) or 'nothing, all are predicted alike'}"]
+
+
+def _feature(row: Mapping[str, Any]) -> str:
+    """A variant with its place and the counted allele; a covariate by its name. In rich's markup."""
+    if row["kind"] != "variant":
+        return escape(str(row["id"]))
+    place = "" if row["position"] is None else f"{row['contig']}:{row['position']} "
+    return escape(f"{row['id']} ({place}{row['counted']})")
 
 
 def best_trial(state: SweepState, metric: str) -> TrialState | None:

@@ -13,6 +13,7 @@ from genotune.checkpoints import Checkpoint, CheckpointFolder
 from genotune.judging import Judge, lesson_of, validate
 from genotune.store import Splits, Store
 from genotune.trainables import build_trainable
+from genotune.trainables.prepared import fit_prepared
 from genotune.trainables.trainable import FitError, FitPlan, Progress
 
 
@@ -103,7 +104,7 @@ def fit_trial(
 
     lesson = lesson_of(store, setup.splits)
     resume = share(last.state if last else None)
-    trainable.fit(lesson.store, lesson.splits, report=report, plan=plan, resume=resume)
+    fit_prepared(trainable, lesson.store, lesson.splits, report=report, plan=plan, resume=resume)
 
 
 class _ReachedError(Exception):
@@ -134,7 +135,7 @@ def score_draw(
     trainable = build_trainable(task["family"], task["params"], store.columns)
     lesson = lesson_of(store, splits)
     try:
-        trainable.fit(lesson.store, lesson.splits, report=report, plan=plan)
+        fit_prepared(trainable, lesson.store, lesson.splits, report=report, plan=plan)
     except _ReachedError as reached:
         return reached.metrics
     raise AssertionError(f"{task['family']} ended before epoch {task['epoch']}")

@@ -18,6 +18,7 @@ from genotune.judging import Judge, fold_metric, lesson_of, validate
 from genotune.store import Splits, Store
 from genotune.trainables import build_trainable
 from genotune.trainables.kept import keep_for_folds
+from genotune.trainables.prepared import fit_prepared
 from genotune.trainables.trainable import FitPlan, Progress, Trainable
 from genotune.trial import EpochReport, TrialSetup, check_finite, report_again, trial_name
 
@@ -110,7 +111,7 @@ def _advance(
     into.mkdir()
     lesson = lesson_of(store, splits)
     try:
-        trainable.fit(lesson.store, lesson.splits, report=report, plan=plan, resume=state)
+        fit_prepared(trainable, lesson.store, lesson.splits, report=report, plan=plan, resume=state)
     except _EpochEnded as ended:
         (into / _SCORES).write_text(json.dumps(ended.found._asdict()))  # NaN is kept as NaN: it is read here alone
         return True

@@ -1,8 +1,10 @@
 """Stores of genotypes made on the fly, with planted causal variants, for tests of families, scores and sweeps."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from genotune.store import MISSING_DOSAGE, GenotypeStore, Splits, Variants
+from genotune.store import DOSAGE_STEPS, MISSING_DOSAGE, MISSING_STEPS, GenotypeStore, Splits, Variants
 
 CLASS_NAMES = ("control", "case", "carrier", "mixed", "other", "sixth")
 
@@ -80,3 +82,11 @@ def _phenotype(value, kind, *, n_classes, rng):
         return np.searchsorted(edges, noisy).astype(np.float64)
     assert kind == "count"
     return rng.poisson(np.exp(0.5 + 0.6 * value)).astype(np.float64)
+
+
+def with_steps(store, *, blur=0.0, seed=0):
+    """The same store with dosages in steps of a copy: uint16, each moved by up to `blur` copies, within 0 and 2."""
+    is_missing = store.dosage == MISSING_DOSAGE
+    moved = store.dosage + np.random.default_rng(seed).uniform(-blur, blur, store.dosage.shape)
+    steps = np.rint(np.clip(moved, 0, 2) * DOSAGE_STEPS)
+    return replace(store, dosage=np.where(is_missing, MISSING_STEPS, steps).astype(np.uint16))

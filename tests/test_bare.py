@@ -1,4 +1,4 @@
-"""What a network on tracks needs to learn: torch, numpy and pydantic, as on a machine that has nothing else."""
+"""What a network needs to learn: torch, numpy and pydantic, as on a machine that has nothing else."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import genotune
 BLOCKED = (
     *("ray", "mlflow", "xgboost", "optuna"),
     *("pybigtools", "pyBigWig", "pysam", "bed_reader", "pandas", "pyarrow"),
-    *("safetensors", "yaml", "rich", "typer"),
+    *("safetensors", "yaml", "rich", "typer", "sklearn", "imblearn"),
 )
 """All that genotune asks for beside those three."""
 
@@ -51,6 +51,34 @@ predicted = model.predict(rng.integers(0, 5, (3, 256), dtype=np.uint8))
 print(predicted.shape, bool(np.isfinite(predicted).all() and (predicted > 0).all()))
 """
 
+GENOTYPES = """
+import numpy as np
+from genotune.store import GenotypeStore, Splits, Variants
+from genotune.trainables import build_trainable
+from genotune.trainables.trainable import FitPlan
+
+rng = np.random.default_rng(0)
+names = np.array([f"rs{i}" for i in range(20)])
+variants = Variants(names, np.full(20, "1"), np.arange(20), np.full(20, "A"), np.full(20, "G"), np.full(20, 0.3))
+store = GenotypeStore(
+    rng.integers(-1, 3, (60, 20)).astype(np.int8),
+    rng.normal(size=60),
+    rng.normal(size=(60, 1)).astype(np.float32),
+    np.array([["F", f"I{i}"] for i in range(60)]),
+    variants,
+    "height",
+    "quantitative",
+    (),
+    ("age",),
+)
+splits = Splits(np.arange(40), np.arange(40, 60))
+for family, params in (("genotype_cnn", {"channels": 2}), ("ridge", {}), ("covariates_only", {})):
+    trainable = build_trainable(family, params, store.columns)
+    model = trainable.fit(store, splits, report=lambda progress: None, plan=FitPlan(seed=0, max_epochs=1))
+    predicted = model.predict_samples(store, splits.validation)
+    print(family, predicted.shape, bool(np.isfinite(predicted).all()))
+"""
+
 
 TRIES = f"""
 for name in {BLOCKED!r}:
@@ -69,6 +97,12 @@ def test_a_cnn_learns_and_predicts_with_torch_numpy_and_pydantic_alone():
     ended = run(PROGRAM)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "(3, 1, 8) True\n"
+
+
+def test_so_do_families_on_genotypes_that_need_no_other_library():
+    ended = run(GENOTYPES)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "genotype_cnn (20,) True\nridge (20,) True\ncovariates_only (20,) True\n"
 
 
 def test_what_is_hidden_from_it_can_not_be_imported():

@@ -295,11 +295,40 @@ def test_a_split_without_one_of_the_classes_is_told(project):
     )
 
 
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (
+            "{max_p: {uniform: [0.1, 1]}, rank_by: {choice: [association, summary]}}",
+            r"params\.prepare\.rank_by\.choice\[1\]: found summary; there is no other study\. Name its table in "
+            r"data\.summary_statistics\.",
+        ),
+        (
+            "{choice: [null, {prune: {choice: [{r2: 0.5}, {window_bp: 9, window_variants: {int: [2, 5]}}]}}]}",
+            r"params\.prepare\.choice\[1\]\.prune\.choice\[1\]: window_bp and window_variants are two ways to say one "
+            r"thing\. Remove one\.",
+        ),
+        (
+            "{components: {int: [0, 12]}}",
+            r"params\.prepare\.components: found 12; 12 training samples of 10 variants have fewer principal "
+            r"components\. Ask for fewer\.",
+        ),
+        (
+            "{rank_by: {choice: [{kind: trees, rounds: {int: [0, 5]}}]}}",
+            r"params\.prepare\.rank_by\.choice\[0\]\.rounds: found 0; must be at least 1\.",
+        ),
+    ],
+)
+def test_a_space_of_preparations_is_refused_at_the_line_of_the_draw_that_does_not_fit(project, prepare, message):
+    project.edit(("max_depth: {int: [2, 4]}", f"prepare: {prepare}"))
+    project.refuse(line_of(project.spec) + ":11: " + message, kind=SpecError)
+
+
 def test_a_family_that_reads_sequence_names_the_column_and_the_families_that_can(project):
     project.edit(("family: boosted_trees\n    params:\n      max_depth: {int: [2, 4]}", "family: poisson_cnn"))
     project.refuse(
         line_of(project.spec) + r":9: family: poisson_cnn needs the columns 'sequence', 'signal', which this source "
-        r"doesn't give\. Families that can use it: boosted_trees, ridge\.",
+        r"doesn't give\. Families that can use it: boosted_trees, ridge, elastic_net, genotype_cnn, covariates_only\.",
         kind=SpecError,
     )
 

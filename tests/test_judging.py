@@ -6,11 +6,13 @@ import weakref
 import numpy as np
 import pytest
 
+from genotune.calibration import recalibration
 from genotune.judging import Judge, lesson_of, score_model, validate
 from genotune.store import Peaks, SequenceStore, Splits, TrackSplits
 from genotune.trainables import build_trainable
 from genotune.trainables.model import SequenceModel
 from genotune.trainables.trainable import FitPlan
+from genotype_builders import build_genotypes, split_samples
 
 
 def store_of(signal, *, tracks=("a", "b", "c"), **more):
@@ -152,3 +154,22 @@ def test_every_kind_of_tracks_is_judged_by_its_own_metrics(kind, objective):
     if kind == "multiclass":
         assert scores["accuracy"] == 0.5
         assert not [name for name in scores if "/" in name]
+
+
+def test_of_a_binary_trait_calibration_is_recorded_beside_the_metrics():
+    store = build_genotypes(300, 20, kind="binary")
+    splits = split_samples(store)
+    trainable = build_trainable("elastic_net", {}, store.columns)
+    model = trainable.fit(store, splits, report=lambda _: None, plan=FitPlan(0, 1))
+    judge = Judge("auroc", "binary")
+    scores = validate(model, store, splits=splits, judge=judge)
+    assert {*scores} == {*judge.metrics, "ece", "calibration_intercept", "calibration_slope"}
+    observed, predicted = store.phenotype[splits.validation], model.predict_samples(store, splits.validation)
+    assert scores["brier"] == pytest.approx(np.mean((observed - predicted) ** 2), rel=1e-6)
+    assert scores["calibration_slope"] == pytest.approx(recalibration(observed, predicted).slope)
+    of_others = build_genotypes(60, 20)
+    model = build_trainable("ridge", {}, store.columns).fit(
+        of_others, split_samples(of_others), report=lambda _: None, plan=FitPlan(0, 1)
+    )
+    scores = validate(model, of_others, splits=split_samples(of_others), judge=Judge("pearson", "quantitative"))
+    assert {*scores} == {*Judge("pearson", "quantitative").metrics}

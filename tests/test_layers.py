@@ -11,11 +11,11 @@ PACKAGE = Path(__file__).parents[1] / "genotune"
 
 # Lower may not import higher. A name is a module or a package of genotune.
 LAYERS = [
-    {"store", "genome", "columns", "metrics", "scoring", "settings", "errors"},
+    {"store", "genome", "columns", "calibration", "metrics", "scoring", "settings", "errors"},
     {"data", "trainables", "tuning"},
     {"trial", "trial_folds", "trial_workers", "worker_group", "judging", "checkpoints", "journal", "tracking", "spec"},
     {"controller", "plan", "ray_session", "workspace"},
-    {"sweep", "evaluation", "facts", "finalists", "refit"},
+    {"sweep", "evaluation", "facts", "finalists", "refit", "baselines", "interpretation", "winner_tables"},
     {"run"},
     {"terminal"},
     {"cli"},
@@ -26,15 +26,20 @@ WHO_MAY = {
     "mlflow": {"tracking"},
     "torch": {"trainables", "trial", "trial_workers"},
     "xgboost": {"trainables"},
+    "sklearn": {"trainables"},
+    "imblearn": {"trainables"},
     "bed_reader": {"data"},
+    "pgenlib": {"data"},
+    "zstandard": {"data"},
     "optuna": {"tuning"},
     "pyBigWig": {"data"},
     "pybigtools": {"data"},
     "pysam": {"data"},
     "rich": {"terminal"},
+    "scipy": {"genome"},
     "typer": {"cli"},
 }
-HEAVY = ("torch", "xgboost", "mlflow", "ray")
+HEAVY = ("torch", "xgboost", "mlflow", "ray", "sklearn", "imblearn")
 
 
 def part_of(path: Path) -> str:

@@ -54,6 +54,7 @@ def compute(name, target, predicted):
         ("f1", [0, 1, 1, 1], [0.6, 0.7, 0.1, 0.2], 2 / 5),
         ("f1", [0, 1], [0.1, 0.2], 0),
         ("f1", [0, 0], [0.1, 0.2], 0),
+        ("brier", [1, 0], [0.5, 0.25], (0.25 + 0.0625) / 2),
         ("log_loss", [1, 0], [0.5, 0.25], (math.log(2) - math.log(0.75)) / 2),
         ("log_loss", [1, 0], [0, 0], -(math.log(1e-7) + math.log(1 - 1e-7)) / 2),
     ],
@@ -209,6 +210,7 @@ ORACLES = {
         "precision": of_chosen(sklearn.metrics.precision_score, zero_division=0),
         "recall": of_chosen(sklearn.metrics.recall_score),
         "f1": of_chosen(sklearn.metrics.f1_score, zero_division=0),
+        "brier": sklearn.metrics.brier_score_loss,
     },
     "multiclass": {
         **CLASSES,
@@ -284,7 +286,7 @@ def test_float32_is_summed_in_float64():
 
 def test_directions_are_right():
     lower = {name for name, metric in METRICS.items() if metric.direction == "minimize"}
-    assert lower == {"mse", "mae", "poisson_nll", "poisson_deviance", "log_loss"}
+    assert lower == {"mse", "mae", "poisson_nll", "poisson_deviance", "log_loss", "brier"}
     assert all(metric.name == name for name, metric in METRICS.items())
 
 

@@ -10,8 +10,9 @@ import pytest
 from data.plink_builders import default_bim, write_fileset
 
 from builders import clean_environment, rows
+from genotune.baselines import fit_baselines
 from genotune.genome.fold import Fold
-from genotune.journal import read_state
+from genotune.journal import Journal, read_state
 from genotune.judging import score_model
 from genotune.plan import make_plan
 from genotune.spec import read_spec
@@ -115,17 +116,75 @@ def test_a_sweep_over_both_families_ends_with_a_complete_record_and_a_winner_tha
     assert ("missing in 5 of 240 samples" in result.stdout) == (trait == "weight")
     assert "variants pass the filters in" in result.stdout
     assert "GBLUP's" in result.stdout
+    assert result.stdout.count("than covariates alone (") == 2, "on validation, and on test"
+    assert set(state.baselines) == {"ridge", "covariates_only"}
+    assert set(state.scores) == {"winner", "ridge", "covariates_only"}
+    assert len(state.trials) == 8, "they cost nothing of the budget"
     assert "boosted_trees: best" in result.stdout
     assert "ridge: best" in result.stdout
     assert_record_is_complete(tmp_path, state)
     (profile,) = rows(tmp_path / ".genotune" / "mlflow.db", "select dataset_profile from datasets")
     assert json.loads(profile[0])["trait"] == trait
     assert "I17" not in profile[0], "IDs of samples are nobody's business"
+    assert_quality_is_recorded(tmp_path, state)
+    assert_tables_are_recorded(spec, tmp_path, state, result.stdout)
     assert_winner_predicts_what_was_measured(spec, tmp_path, state, metric=metric)
     assert_finalists_were_compared(spec, tmp_path, state, metric=metric)
     assert genotune("resume", sweep_folder(tmp_path).name).returncode == 0
     again = read_state(sweep_folder(tmp_path))
     assert (again.folds, again.winner, again.scores) == (state.folds, state.winner, state.scores)
+
+
+def assert_quality_is_recorded(tmp_path, state):
+    """Counts and histograms, the same in the journal, the sweep's folder and MLflow, and a picture there."""
+    n = state.facts["data"]["n_samples"]
+    sizes = {f"left in {name}": of["n_samples"] for name, of in state.facts["data"]["splits"].items()}
+    assert state.quality["counts"]["samples"] == {"in all": n, "left": n, **sizes}
+    assert state.quality["counts"]["variants"]["in all"] == 60
+    assert state.quality["counts"]["variants"]["kept"] == 30
+    assert all(sum(one["counts"]) in (60, n) for one in state.quality["histograms"].values())
+    table = (sweep_folder(tmp_path) / "quality.tsv").read_text()
+    assert f"samples: in all\t\t\t{n}\n" in table
+    (artifact,) = (tmp_path / ".genotune" / "artifacts").rglob("quality.tsv")
+    assert artifact.read_text() == table
+    assert artifact.with_suffix(".png").exists()
+
+
+def assert_tables_are_recorded(spec, tmp_path, state, told):
+    """Importance in the sweep, in two runs and in the registered model; calibration of a binary trait in the first."""
+    folder, artifacts = sweep_folder(tmp_path), tmp_path / ".genotune" / "artifacts"
+    text = (folder / "importance.tsv").read_text()
+    copies = list(artifacts.rglob("importance.tsv"))
+    assert len(copies) == 3
+    assert {path.read_text() for path in copies} == {text}
+    (registered,) = artifacts.glob("models/*/artifacts/artifacts/**/importance.tsv")
+    assert (registered.parent / "model.json").exists()
+    table = pd.read_csv(folder / "importance.tsv", sep="\t", dtype={"contig": str})
+    variants = table[table["kind"] == "variant"]
+    assert {*variants["id"][:4]} == {"rs0", "rs1", "rs2", "rs3"}, "they decide the trait"
+    labels = {row[1]: row for row in default_bim(60)}
+    for row in variants.itertuples():
+        contig, _, _, position, counted, other = labels[row.id]
+        assert (row.contig, row.counted, row.other) == (contig, counted, other)
+        assert np.isnan(row.position) if row.id in ("rs0", "rs1", "rs2") else row.position == position
+    first = variants.iloc[0]
+    place = "" if np.isnan(first["position"]) else f"{first['contig']}:{first['position']:.0f} "
+    assert f"most important: {first['id']} ({place}{first['counted']}), " in told
+    is_binary = state.facts["objective"]["kind"] == "binary"
+    assert len(list(artifacts.rglob("calibration.tsv"))) == (2 if is_binary else 0)
+    assert ("calibration on test: Brier score" in told) == is_binary
+    if is_binary:
+        table = pd.read_csv(folder / "calibration.tsv", sep="\t")
+        plan = make_plan(read_spec(spec))
+        counts = table.groupby("split")["n"].sum().to_dict()
+        assert counts == {"validation": len(plan.fold.validation), "test": len(plan.fold.test)}
+        epoch = state.trials[state.winner["trial"]].metrics[state.winner["epoch"]]
+        for scores, prefix, split in ((epoch, "validation.", "validation"), (state.scores["winner"], "", "test")):
+            mine = table[(table["split"] == split) & (table["n"] > 0)]
+            expected = (mine["n"] * (mine["predicted"] - mine["observed"]).abs()).sum() / mine["n"].sum()
+            assert scores[f"{prefix}ece"] == pytest.approx(expected, abs=1e-6)
+            assert {f"{prefix}{name}" for name in ("brier", "calibration_intercept", "calibration_slope")} <= {*scores}
+    assert not list((tmp_path / ".genotune").rglob("predictions.tsv")), "nobody asked"
 
 
 def assert_finalists_were_compared(spec, tmp_path, state, *, metric):
@@ -182,6 +241,29 @@ def assert_winner_predicts_what_was_measured(spec, tmp_path, state, *, metric):
     assert measured > 0.6
 
 
+def test_a_baseline_that_can_not_be_fitted_is_told_of_and_the_other_one_scored(mice, tmp_path):
+    table = mice.assign(months=mice["age"] * 12)
+    table.to_csv(tmp_path / "mice.tsv", sep="\t", index=False, na_rep="NA")
+    plan = make_plan(read_spec(spec_for(tmp_path, "weight", **{"covariates: [age]": "covariates: [age, months]"})))
+    (tmp_path / "sweep").mkdir()
+    notes, store = [], plan.data.read_store_here(plan.fold).store
+
+    class Held:
+        """A store as trials share it, without Ray."""
+
+        def get(self):
+            return store
+
+    with Journal(tmp_path / "sweep") as journal:
+        fitted = fit_baselines(plan, journal, Held(), final=Held(), note=notes.append)
+        assert list(fitted) == list(journal.state.baselines) == ["covariates_only"]
+        assert journal.state.baselines["covariates_only"]["pearson"] > 0.1
+    [note] = notes
+    assert note.startswith(
+        "The baseline ridge can't be fitted, so nothing is compared with it: covariates 'months': on "
+    )
+
+
 def test_the_same_spec_and_seed_give_the_same_trials_and_scores(genotune, mice, tmp_path):
     spec = spec_for(tmp_path, "weight")
     found = []
@@ -219,3 +301,30 @@ def test_trials_on_folds_learn_filters_and_ranks_anew_in_each_and_the_winner_onc
     np.testing.assert_array_equal(final.variants.ids, store.variants.ids[: len(final.variants.ids)])
     scores = score_model(final, store, members=plan.fold.test, judge=plan.judge)
     assert scores["pearson"] == pytest.approx(state.scores["winner"]["pearson"], abs=1e-6)
+
+
+def test_samples_that_are_left_out_are_neither_learned_from_nor_scored(genotune, mice, tmp_path):
+    """Badly called mice and a mouse twice, in a cohort with variants enough to say so."""
+    rng = np.random.default_rng(1)
+    dosage = rng.binomial(2, rng.uniform(0.2, 0.5, 400), (240, 400)).astype(np.int8)
+    dosage[100] = dosage[20]
+    dosage[[30, 40, 50, 60], :80] = -1
+    write_fileset(tmp_path, "mice", dosage, bim=default_bim(400))
+    spec = spec_for(tmp_path, "weight", **{"  covariates: [age]": "  covariates: [age]\n  drop_duplicates: true"})
+    spec.write_text(spec.read_text().replace("budget: {trials: 8}", "budget: {trials: 2}"))
+    result = genotune("run", spec)
+    assert result.returncode == 0, result.stdout + result.stderr
+    note = "5 of 235 samples are left out: 4 with a call rate below 0.95; 1 that are another one again"
+    assert note in " ".join(result.stdout.split())
+    state = read_state(sweep_folder(tmp_path))
+    counts = state.quality["counts"]["samples"]
+    assert (counts["in all"], counts["left"]) == (235, 230)
+    assert sum(counts[f"left in {name}"] for name in ("train", "validation", "test")) == 230
+    plan = make_plan(read_spec(spec))
+    vetted = plan.data.vet(plan.fold, plan.folds)
+    assert sorted(plan.data.samples.ids[vetted.left_out, 1].tolist()) == ["I100", "I30", "I40", "I50", "I60"]
+    for split in ("validation", "test"):
+        assert f"{split} ({counts[f'left in {split}']} samples" in result.stdout
+    assert f"in {counts['left in train']} training samples" in result.stdout
+    again = genotune("resume", sweep_folder(tmp_path).name)
+    assert f"test ({counts['left in test']} samples" in again.stdout

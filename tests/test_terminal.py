@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from genotune.controller import Controller, Limits
-from genotune.evaluation import BASELINE
+from genotune.evaluation import BASELINE, COVARIATES
 from genotune.journal import Journal
 from genotune.judging import Judge
 from genotune.plan import MachineSize, make_plan
@@ -142,10 +142,64 @@ def test_the_summary_does_not_name_a_workspace_that_is_found_without(plan, journ
 
 def test_a_baseline_that_is_not_beaten_is_said(plan, journal):
     text = "\n".join(summary(outcome_of(plan, journal, winner=0.4)))
-    assert "pearson 0.4000, no better: behind by 0.1000, k-mer ridge has 0.5000" in text
+    assert "pearson 0.4000, no better: behind k-mer ridge's 0.5000 by 0.1000" in text
 
 
-@pytest.mark.parametrize(("winner", "words"), [(0.3, "better by 0.2000"), (0.7, "no better: behind by 0.2000")])
+def test_covariates_alone_stand_beside_the_first_baseline(plan, journal):
+    outcome = outcome_of(plan, journal)
+    journal.append("baseline", name=COVARIATES, metrics={"pearson": 0.2})
+    journal.append("scored", split="test", subject=COVARIATES, metrics={"pearson": 0.55})
+    _, validation, test, *_ = summary(outcome)
+    assert validation.endswith(
+        "better by 0.1000 than k-mer ridge's 0.5000; better by 0.4000 than covariates alone (0.2000)"
+    )
+    assert test.endswith("; no better: behind covariates alone (0.5500) by 0.0500")
+    journal.state.baselines[COVARIATES] = {}
+    assert summary(outcome)[1].endswith("than k-mer ridge's 0.5000"), "a constant has no correlation"
+
+
+def feature(name, *, kind="variant", contig="chr1", position=12345, counted="A"):
+    return {"kind": kind, "id": name, "contig": contig, "position": position, "counted": counted, "effect": -0.5}
+
+
+@pytest.mark.parametrize(
+    ("top", "line"),
+    [
+        (
+            [feature("rs123"), feature("1:5[b37]A,G", contig="X", position=5), feature("rs7", position=None)],
+            "most important: rs123 (chr1:12345 A), 1:5[b37]A,G (X:5 A), rs7 (A)",
+        ),
+        ([feature("age", kind="covariate"), feature("sex", kind="covariate")], "most important: age, sex"),
+        ([], "most important: nothing, all are predicted alike"),
+        (None, "poisson_cnn doesn't tell which variants are important"),
+    ],
+)
+def test_what_a_winner_on_genotypes_leans_on_is_told(plan, journal, capsys, top, line):
+    outcome = outcome_of(plan, journal)
+    assert "important" not in "".join(summary(outcome))
+    journal.append("tables", trial=0, files=[], top=top)
+    Terminal().end(outcome)
+    assert f"  {line}\n" in capsys.readouterr().out
+
+
+def test_how_well_a_binary_trait_is_calibrated_is_told(plan, journal):
+    outcome = outcome_of(plan, journal, metric="auroc")
+    assert "calibration" not in "".join(summary(outcome))
+    journal.state.scores["winner"] |= {"brier": 0.125, "ece": 0.05, "calibration_intercept": -0.25}
+    line = "  calibration on test: Brier score 0.1250, ECE 0.0500, intercept -0.2500, slope -"
+    assert line in summary(outcome)
+
+
+def test_a_baseline_that_could_not_be_fitted_is_shown_as_none(plan, journal):
+    outcome = outcome_of(plan, journal)
+    del journal.state.baselines[BASELINE], journal.state.scores[BASELINE]
+    assert summary(outcome)[1].endswith("pearson 0.6000, k-mer ridge -")
+    assert summary(outcome)[2].endswith("pearson 0.5000, k-mer ridge -")
+
+
+@pytest.mark.parametrize(
+    ("winner", "words"), [(0.3, "better by 0.2000"), (0.7, "no better: behind k-mer ridge's 0.5000 by 0.2000")]
+)
 def test_a_metric_that_is_minimised_is_better_when_smaller(plan, journal, winner, words):
     assert words in summary(outcome_of(plan, journal, metric="poisson_nll", winner=winner))[1]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final, get_args
 from pydantic import Field
 
 from genotune.data.bigwig_settings import BigWigSettings
-from genotune.data.plink import PlinkSettings
+from genotune.data.plink_settings import PlinkSettings
 from genotune.data.source import SourceSettings
 
 AnySourceSettings = Annotated[BigWigSettings | PlinkSettings, Field(discriminator="kind")]

@@ -11,13 +11,16 @@ from genotune.columns import TargetKind
 from genotune.data.cells import DEFAULT_MISSING, read_cells, read_levels
 from genotune.data.covariates import read_covariates
 from genotune.data.files import kept_in, locate
+from genotune.data.genotype_opening import read_samples
 from genotune.data.new_plink_split import choose_split, in_comment, is_kinship, split_text
 from genotune.data.new_spec import GenotypeFiles, SpecBody, relative, scalar, scalars
 from genotune.data.phenotypes import read_trait
-from genotune.data.plink import PlinkPlan, PlinkSettings
-from genotune.data.plink_files import FamTable, find_fileset, read_fam
+from genotune.data.plink import PlinkPlan
+from genotune.data.plink_files import FamTable
+from genotune.data.plink_settings import PlinkSettings
 from genotune.data.sample_matching import Match, MatchBy, match_samples
 from genotune.data.sample_table import PhenotypeTable, column_problem, read_table
+from genotune.data.vcf_decoder import VcfDecoder
 from genotune.errors import DataError
 from genotune.genome.contig_names import name_some
 from genotune.metrics import DEFAULT_METRIC
@@ -125,18 +128,17 @@ def _plan(files: GenotypeFiles, trait: str | None) -> PlinkPlan:
 def _table_values(files: GenotypeFiles, trait: str | None) -> dict[str, object]:
     """What the data's settings say of the table."""
     here, faults = Path.cwd(), list[str]()
-    table = fam = None
+    table = samples = None
     with kept_in(faults):
         table = read_table(locate(here, str(files.table)))
         fault = None if trait is None else column_problem(table, trait)
         if fault is not None:
             faults.append(f"{fault} It is named by --trait.")
     with kept_in(faults):
-        file = find_fileset(here, str(files.genotypes)).fam
-        fam = read_fam(file)
-    if faults or table is None or fam is None:
+        samples = read_samples(here, str(files.genotypes))
+    if faults or table is None or samples is None:
         raise DataError("\n".join(faults))
-    match, match_by = _match(fam, table, fam_label=file.label)
+    match, match_by = _match(samples.table, table, fam_label=samples.label)
     rows = match.rows[match.rows >= 0]
     matched = table._replace(columns={name: cells[rows] for name, cells in table.columns.items()})
     trait = choose_trait(matched) if trait is None else trait
@@ -165,20 +167,22 @@ def _class_kind(cells: TextArray) -> TargetKind | None:
 
 def _data_text(plan: PlinkPlan, folder: Path, *, keep: int | None) -> str:
     settings, facts = plan.settings, plan.samples
+    [named] = settings.genotypes
     lines = [
         "data:",
         "  kind: plink",
-        f"  genotypes: {relative(settings.genotypes, folder)}  # its .bim and .fam lie beside it",
+        f"  genotypes: {relative(named, folder)}  # {_file_words(plan)}",
     ]
     if settings.phenotypes is None:
-        lines.append("  # the trait is column 6 of the .fam; for another: phenotypes: table.tsv, trait: its column")
+        own = "column 6 of the .fam" if Path(named).suffix == ".bed" else "a column of the .psam"
+        lines.append(f"  # the trait is {own}; for another: phenotypes: table.tsv, trait: its column")
         lines += [] if settings.trait is None else [f"  trait: {scalar(settings.trait)}  # what to call it"]
     else:
         lines.append(f"  phenotypes: {relative(settings.phenotypes, folder)}  # a row for each sample")
         lines.append(f"  trait: {scalar(facts.trait)}  # the column that the model learns to predict")
     lines.append(f"  trait_kind: {facts.kind}  # {_kind_words(plan)}")
     if settings.match_by is not None:
-        lines.append(f"  match_by: {settings.match_by}  # the family IDs of table and .fam have nothing in common")
+        lines.append(f"  match_by: {settings.match_by}  # the family IDs of table and genotypes have nothing in common")
     if settings.phenotypes is not None:
         lines.append(f"  covariates: []  # {_covariate_words(plan)}")
     words = "all that pass are kept" if keep is None else "those most associated with the trait in training samples"
@@ -187,6 +191,16 @@ def _data_text(plan: PlinkPlan, folder: Path, *, keep: int | None) -> str:
         f"  keep_variants: {'null' if keep is None else keep}  # {words}",
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _file_words(plan: PlinkPlan) -> str:
+    """What belongs to the file that is named, and what is read of it."""
+    genotypes = plan.genotypes
+    if isinstance(genotypes.decoder, VcfDecoder):
+        fields = "called genotypes (GT)"
+        return f"{fields} are read; for dosages in fractions of a copy: dosage_field: DS"
+    beside = f"its {Path(genotypes.variants_label).suffix} and {Path(genotypes.samples_label).suffix} lie beside it"
+    return beside.replace(".zst", ".pvar.zst")
 
 
 def _kind_words(plan: PlinkPlan) -> str:

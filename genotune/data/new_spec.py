@@ -20,7 +20,8 @@ _BIGWIG_ENDINGS: Final = (".bw", ".bigwig")
 _FASTA_ENDINGS: Final = (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz", ".fa.bgz", ".fasta.bgz")
 _BED_ENDINGS: Final = (".bed", ".bed.gz")
 _FILESET_ENDINGS: Final = (".bed", ".bim", ".fam")
-_PLINK2_ENDINGS: Final = (".pgen", ".pvar", ".psam")
+_PLINK2_ENDINGS: Final = (".pgen", ".pvar", ".pvar.zst", ".psam")
+_VCF_ENDINGS: Final = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
 _TABLE_ENDINGS: Final = (".tsv", ".csv", ".txt", ".tsv.gz", ".csv.gz", ".txt.gz", ".parquet")
 _MOST_NAME: Final = 100
 
@@ -43,7 +44,7 @@ class GenotypeFiles(NamedTuple):
     """The files that a person named, where they are genotypes and their samples.
 
     Attributes:
-        genotypes: the .bed of a PLINK fileset; of a fileset of PLINK 2, the file that was named.
+        genotypes: the .bed or .pgen of a PLINK fileset, or a VCF or BCF.
         table: phenotypes of its samples.
     """
 
@@ -78,7 +79,7 @@ def write_spec(paths: Sequence[Path], out: Path, *, trait: str | None = None) ->
 
     Args:
         paths: bigWigs, one FASTA, and a BED of what to exclude if there is one; or a PLINK fileset, by one of its
-            files, all or the prefix, and a table of its samples if there is one.
+            files, all or the prefix, or a VCF or BCF, and a table of its samples if there is one.
         out: the file to write; paths in it are relative to its folder.
         trait: the column of the table to predict; None: the only one that can be.
 
@@ -178,7 +179,8 @@ def _sorted(paths: Sequence[Path]) -> _Sorted:
     if strange:
         raise DataError(
             f"{', '.join(strange)}: neither a bigWig (.bw), a FASTA (.fa, .fa.gz) nor a BED (.bed), and neither of a "
-            "PLINK fileset (.bed, .bim, .fam) nor a table of samples (.tsv, .csv, .txt, .parquet)."
+            "PLINK fileset (.bed, .bim, .fam; .pgen, .pvar, .psam), a VCF (.vcf, .vcf.gz, .bcf) nor a table of samples "
+            "(.tsv, .csv, .txt, .parquet)."
         )
     if not (found.tracks or found.references):
         # What a missing .bed was can't be told; the reader of filesets says best what to look for.
@@ -189,17 +191,25 @@ def _sorted(paths: Sequence[Path]) -> _Sorted:
 
 
 def _fileset(path: Path) -> Path | None:
-    """The .bed of the PLINK fileset that a path, perhaps a prefix, belongs to; None if it belongs to none."""
-    ending = path.suffix.lower()
-    if ending in _PLINK2_ENDINGS:
+    """The .bed or .pgen of the fileset that a path, perhaps a prefix, belongs to, or a VCF; None if it is neither."""
+    ending, name = path.suffix.lower(), path.name.lower()
+    if name.endswith(_VCF_ENDINGS):
         return path
+    if name.endswith(_PLINK2_ENDINGS):
+        return path.with_name(re.sub(r"\.(pgen|pvar|pvar\.zst|psam)$", ".pgen", path.name, flags=re.IGNORECASE))
     if ending == ".bed":
         is_plink = _begins_as_plink(path) or all(path.with_suffix(other).is_file() for other in (".bim", ".fam"))
         return path if is_plink else None
     if ending in _FILESET_ENDINGS:
         return path.with_suffix(".bed")
-    parts = [path.with_name(f"{path.name}{ending}") for ending in (*_FILESET_ENDINGS, *_PLINK2_ENDINGS)]
-    return parts[0] if not path.is_file() and any(part.is_file() for part in parts) else None
+    return None if path.is_file() else _fileset_of_prefix(path)
+
+
+def _fileset_of_prefix(path: Path) -> Path | None:
+    for first, endings in ((".bed", _FILESET_ENDINGS), (".pgen", _PLINK2_ENDINGS)):
+        if any(path.with_name(f"{path.name}{each}").is_file() for each in endings):
+            return path.with_name(f"{path.name}{first}")
+    return None
 
 
 def _begins_as_plink(path: Path) -> bool:

@@ -1,92 +1,39 @@
-"""The source `plink`: a fileset of genotypes, and a trait of its samples."""
+"""The source `plink`: what is known of genotypes and a trait before they are decoded, and the store made of them."""
 
+import functools
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
-from pydantic import BeforeValidator, Field
 
-from genotune.columns import COVARIATE, DOSAGE, PHENOTYPE, VARIANT, TargetKind
-from genotune.data.cells import DEFAULT_MISSING
+from genotune.columns import VARIANT, TargetKind
 from genotune.data.files import FileFacts, InputFile, fingerprint
-from genotune.data.plink_files import BimTable, Fileset
+from genotune.data.genotype_file import GenotypeFile
+from genotune.data.plink_files import BimTable
 from genotune.data.plink_samples import SampleFacts
-from genotune.data.source import Progress, SourcePlan, SourceSettings, SplitTable, StoreRead
-from genotune.data.variant_selection import FilterSettings, select_variants
+from genotune.data.plink_settings import PlinkSettings
+from genotune.data.relatedness import MOST_SAMPLES, find_relatives, find_same
+from genotune.data.source import Progress, SourcePlan, SplitTable, StoreRead, Vetted
+from genotune.data.summary_matching import VariantStatistics, match_statistics
+from genotune.data.summary_statistics import SummaryStatistics
+from genotune.data.variant_quality import variant_quality
+from genotune.data.variant_selection import select_variants
 from genotune.data.variant_statistics import Statistics, join_statistics, trait_basis
-from genotune.errors import Problem
+from genotune.errors import DataError, Problem
+from genotune.genome.allele_matching import VariantTable
+from genotune.genome.chromosomes import ChromosomeKind, is_kind
 from genotune.genome.folds import hold_out_in_turn
-from genotune.genome.splits import Fold, SampleSplitSettings, SplitSettings
+from genotune.genome.kinship import KinPairs
+from genotune.genome.splits import Fold, SampleSplitSettings, SampleTable, SplitSettings
+from genotune.genome.thinning import spread_order
 from genotune.store import NO_POSITION, DosageArray, GenotypeOutline, GenotypeStore, IntArray, TextArray, Variants
 
 if TYPE_CHECKING:
     from genotune.data.plink_datasource import BlockReader
 
-TraitKind = Literal["quantitative", "binary", "multiclass", "count"]
-
 _CLASSED: Final = ("binary", "multiclass")
-
-
-def _mark(found: object) -> object:
-    """A mark as it stands in a table: YAML reads -9 as a number."""
-    is_number = isinstance(found, int | float) and not isinstance(found, bool)
-    return str(found) if is_number else found
-
-
-Mark = Annotated[str, BeforeValidator(_mark)]
-
-
-class PlinkSettings(SourceSettings):
-    """Genotypes and a trait.
-
-    Attributes:
-        genotypes: the .bed of a fileset, relative to the spec's folder; its .bim and .fam lie beside it.
-        phenotypes: a table of samples (.tsv, .csv, .txt, .parquet); null: column 6 of the .fam.
-        trait: the column to predict; not needed with a .fam.
-        trait_kind: null: told from the values.
-        covariates: columns of the table that are known of a sample beside its genotype.
-        missing: what marks a missing value in the table.
-        match_by: how samples are found in the table; null: by FID and IID where it has both, else by IID.
-        filters: what a variant must have.
-        keep_variants: so many at most, the most associated with the trait; null: all that pass the filters.
-    """
-
-    yields: ClassVar[frozenset[str]] = frozenset({VARIANT, DOSAGE, PHENOTYPE, COVARIATE})
-    splits_of: ClassVar[Literal["contigs", "samples"]] = "samples"
-
-    kind: Literal["plink"]
-    genotypes: Annotated[str, Field(min_length=1)]
-    phenotypes: Annotated[str, Field(min_length=1)] | None = None
-    trait: Annotated[str, Field(min_length=1)] | None = None
-    trait_kind: TraitKind | None = None
-    covariates: tuple[str, ...] = ()
-    missing: tuple[Mark, ...] = DEFAULT_MISSING
-    match_by: Literal["iid", "fid_iid"] | None = None
-    filters: FilterSettings = FilterSettings()
-    keep_variants: Annotated[int, Field(ge=1)] | None = None
-
-    @property
-    def known_target(self) -> TargetKind | None:
-        """As the spec says."""
-        return self.trait_kind
-
-    def objective_bin_bp(self, asked: int | None) -> int | None:
-        """None: samples have no bins."""
-        del asked
-        return None
-
-    def bin_fault(self, asked: int | None) -> str | None:
-        """See `SourceSettings.bin_fault`."""
-        return None if asked is None else f"found {asked}; samples are scored one by one, not in bins. Remove it."
-
-    def plan(self, folder: Path) -> "PlinkPlan":
-        """What is known from the tables of samples and variants and the size of the .bed."""
-        from genotune.data.plink_planning import make_plan
-
-        return make_plan(self, folder)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,23 +42,58 @@ class PlinkPlan(SourcePlan):
 
     Attributes:
         settings: of the source.
-        fileset: the three files.
+        genotypes: the file or files.
         files: each input file, by its role.
-        variants: all of the fileset.
-        n_fileset_samples: of the fileset, those that are left out too.
-        samples: those that have the trait and all covariates, in the order of the .fam.
+        samples: those that have the trait and all covariates, in the order of the genotypes.
         notes: what a person should know though nothing is wrong.
+        summary: what another study found; None: there is none.
     """
 
     settings: PlinkSettings
-    fileset: Fileset
+    genotypes: GenotypeFile
     files: Mapping[str, InputFile]
-    variants: BimTable
-    n_fileset_samples: int
     samples: SampleFacts
     notes: tuple[str, ...]
+    summary: SummaryStatistics | None = None
 
     learns_from_training: ClassVar[bool] = True
+
+    @property
+    def variants(self) -> BimTable:
+        """All that have two alleles."""
+        return self.genotypes.variants
+
+    @functools.cached_property
+    def _table(self) -> SampleTable:
+        """What splits are made of; genotypes are decoded if one asks who is related."""
+        return self.samples.table._replace(kin=lambda: self.kin)
+
+    @functools.cached_property
+    def kin(self) -> KinPairs:
+        """The pairs of samples that are related; some variants are decoded for it, once."""
+        return find_relatives(self.decode, self.spread("autosome"), n_samples=len(self.samples.rows))
+
+    @functools.cached_property
+    def duplicates(self) -> KinPairs:
+        """The pairs of samples that are one person; all kin where they are known or soon told."""
+        n = len(self.samples.rows)
+        if n <= MOST_SAMPLES or "kin" in vars(self):
+            return self.kin
+        return find_same(self.decode, self.spread("autosome"), n_samples=n)
+
+    def spread(self, kind: ChromosomeKind) -> IntArray:
+        """The variants of such contigs, in an order each beginning of which lies evenly over them."""
+        contigs = self.variants.contigs
+        among = np.flatnonzero(is_kind(contigs, kind, n_autosomes=self.settings.n_autosomes))
+        return spread_order(contigs, self.variants.starts, among)
+
+    def decode(self, blocks: Sequence[IntArray]) -> Iterator[DosageArray]:
+        """(sample, variant) dosages of each block of variants, in this process.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        return self.genotypes.decoder.decode_in_turn(self.samples.rows, blocks)
 
     @property
     def n_variants(self) -> int:
@@ -129,8 +111,10 @@ class PlinkPlan(SourcePlan):
         """Bytes that the store will take, at most."""
         n_samples = len(self.samples.rows)
         per_variant: int = sum(array.dtype.itemsize for array in self.variants) + 4
+        per_variant += 0 if self.summary is None else 8
         per_sample: int = 8 + 4 * self.samples.covariates.shape[1] + 2 * self.samples.ids.dtype.itemsize
-        return self.n_variants * (n_samples + per_variant) + n_samples * per_sample
+        per_dosage = self.genotypes.decoder.dtype.itemsize
+        return self.n_variants * (n_samples * per_dosage + per_variant) + n_samples * per_sample
 
     @property
     def smaller(self) -> Problem:
@@ -144,25 +128,36 @@ class PlinkPlan(SourcePlan):
     def split_problems(self, split: SplitSettings) -> list[Problem]:
         """See `SourcePlan.split_problems`; the trait must vary in each split, and each must hold all of its classes."""
         assert isinstance(split, SampleSplitSettings)
-        return split.problems(self.samples.table) or list(self._unscorable(split))
+        return split.problems(self._table) or list(self._unscorable(split.resolve(self._table)))
 
     def resolve(self, split: SplitSettings) -> Fold:
         """See `SourcePlan.resolve`."""
         assert isinstance(split, SampleSplitSettings)
-        return split.resolve(self.samples.table)
+        return split.resolve(self._table)
 
     def folds(self, fold: Fold, split: SplitSettings, *, n_folds: int) -> list[Fold]:
         """See `SourcePlan.folds`."""
         assert isinstance(split, SampleSplitSettings)
         members = np.sort(np.concatenate([fold.train, fold.validation]))
-        groups = split.groups(self.samples.table)[members]
+        groups = split.groups(self._table)[members]
         weights = np.ones(len(members), dtype=np.int64)
         return hold_out_in_turn(members, groups, weights=weights, n_folds=n_folds, test=fold.test)
 
     def split_notes(self, split: SplitSettings) -> tuple[str, ...]:
         """See `SourcePlan.split_notes`."""
         assert isinstance(split, SampleSplitSettings)
-        return split.notes(self.samples.table)
+        return split.notes(self._table)
+
+    def vet(self, fold: Fold, folds: Sequence[Fold]) -> Vetted:
+        """See `SourcePlan.vet`: sample filters, duplicates, and the sex that X tells; see `vet_samples`."""
+        from genotune.data.plink_vetting import vet_samples
+
+        vetted = vet_samples(self, fold, folds)
+        left = fold.without(vetted.left_out)
+        faults = [problem.message for problem in self._unscorable(left)]
+        if faults:
+            raise DataError("\n".join((*vetted.notes, *faults)))
+        return vetted
 
     def outline(self, members: IntArray) -> GenotypeOutline:
         """See `SourcePlan.outline`."""
@@ -172,6 +167,7 @@ class PlinkPlan(SourcePlan):
             kind=self.samples.kind,
             n_classes=len(self.samples.classes),
             n_covariates=self.samples.covariates.shape[1],
+            has_summary=self.summary is not None,
         )
 
     def name_split(self, members: IntArray, tracks: IntArray | None = None) -> str:
@@ -182,7 +178,7 @@ class PlinkPlan(SourcePlan):
     def split_table(self, fold: Fold, split: SplitSettings) -> SplitTable:
         """Groups and samples of each split, and what the trait looks like in it."""
         assert isinstance(split, SampleSplitSettings)
-        groups = split.groups(self.samples.table)
+        groups = split.groups(self._table)
         rows = {}
         for name, members in fold.members.items():
             known = groups[members][groups[members] >= 0]
@@ -199,6 +195,7 @@ class PlinkPlan(SourcePlan):
             "covariates": list(self.samples.covariate_names),
             "n_samples": len(self.samples.rows),
             "n_variants": len(self.variants.ids),
+            "dosage": self.genotypes.decoder.dtype.name,
             "splits": {
                 name: {"n_samples": len(members), "ids_sha256": _checksum(self.samples.ids[members])}
                 for name, members in fold.members.items()
@@ -206,7 +203,7 @@ class PlinkPlan(SourcePlan):
         }
 
     def read_store(self, fold: Fold, progress: Progress | None = None) -> StoreRead:
-        """Decode the .bed twice as a Ray Dataset: for statistics, and what they select. Ray must have been started.
+        """Decode the genotypes twice as a Ray Dataset: for statistics, and what they select. Ray has been started.
 
         Args:
             fold: filters and ranks are learned from its training samples.
@@ -241,36 +238,47 @@ class PlinkPlan(SourcePlan):
         """
 
         def tables(reader: "BlockReader", variants: IntArray) -> Iterator[Any]:
-            return (reader.table(block) for block in reader.blocks(variants))
+            return reader.tables(reader.blocks(variants))
 
         return self._read(fold, tables)
 
     def _read(self, fold: Fold, tables: Any) -> StoreRead:
-        from genotune.data.plink_datasource import DosageReader, StatisticsReader, rows_of
+        from genotune.data.plink_datasource import DosageReader, StatisticsReader, fill_columns, rows_of
 
         everything = np.arange(len(self.variants.ids), dtype=np.int64)
-        where = (self.fileset.bed, self.n_fileset_samples, len(everything))
-        facts = self.samples
+        decoder, facts = self.genotypes.decoder, self.samples
         basis = trait_basis(facts.values[fold.train], facts.covariates[fold.train], kind=facts.kind)
-        reader = StatisticsReader(*where, facts.rows[fold.train], basis)
+        reader = StatisticsReader(decoder, facts.rows[fold.train], basis)
         statistics = _in_order(list(tables(reader, everything)))
+        found = self._found_elsewhere(statistics)
         selection = select_variants(
             statistics,
             filters=self.settings.filters,
             keep=self.settings.keep_variants,
             n_samples=len(fold.train),
             trait=facts.trait,
+            log10_p=found.log10_p if found is not None and self.settings.keep_by == "summary" else None,
         )
         kept = selection.variants
-        dosage: DosageArray = np.empty((len(facts.rows), len(kept)), dtype=np.int8)
+        dosage: DosageArray = np.empty((len(facts.rows), len(kept)), dtype=decoder.dtype)
         rank = np.empty(len(everything), dtype=np.int64)
         rank[kept] = np.arange(len(kept))
-        for table in tables(DosageReader(*where, facts.rows), np.sort(kept)):
+        for table in tables(DosageReader(decoder, facts.rows), np.sort(kept)):
             for variants, block in rows_of(table):
-                dosage[:, rank[variants]] = block.T
-        return StoreRead(self._store(dosage, kept, statistics=statistics), selection.notes)
+                fill_columns(dosage, rank[variants], block)
+        quality = variant_quality(statistics, counts=selection.counts, n_samples=len(fold.train))
+        store = self._store(dosage, kept, statistics=statistics, found=found)
+        return StoreRead(store, selection.notes + (() if found is None else found.notes), quality)
 
-    def _store(self, dosage: DosageArray, kept: IntArray, *, statistics: Statistics) -> GenotypeStore:
+    def _found_elsewhere(self, statistics: Statistics) -> VariantStatistics | None:
+        """What the other study says of all variants; alleles are told by the frequency in training samples."""
+        if self.summary is None:
+            return None
+        return match_statistics(self.summary, VariantTable(*self.variants, statistics.frequency.astype(np.float32)))
+
+    def _store(
+        self, dosage: DosageArray, kept: IntArray, *, statistics: Statistics, found: VariantStatistics | None
+    ) -> GenotypeStore:
         facts, all_variants = self.samples, self.variants
         return GenotypeStore(
             dosage=dosage,
@@ -289,12 +297,16 @@ class PlinkPlan(SourcePlan):
             kind=facts.kind,
             classes=facts.classes,
             covariate_names=facts.covariate_names,
+            summary_log10_p=None if found is None else found.log10_p[kept],
         )
 
-    def _unscorable(self, split: SampleSplitSettings) -> Iterator[Problem]:
+    def _unscorable(self, fold: Fold) -> Iterator[Problem]:
         """Splits without a sample of some class, or in which the trait does not vary: metrics are not defined there."""
-        for name, members in split.resolve(self.samples.table).members.items():
+        for name, members in fold.members.items():
             values = self.samples.values[members]
+            if not len(values):
+                yield Problem((name,), f"{name} holds no sample. Give it more, or loosen data.sample_filters.")
+                continue
             if self.samples.kind not in _CLASSED:
                 if values.min() == values.max():
                     yield Problem(
@@ -327,7 +339,7 @@ def _checksum(ids: TextArray) -> str:
 
 
 def n_without_place(variants: BimTable) -> int:
-    """Variants that lie nowhere on the genome, as far as the fileset says."""
+    """Variants that lie nowhere on the genome, as far as their file says."""
     return int(np.count_nonzero(variants.starts == NO_POSITION))
 
 

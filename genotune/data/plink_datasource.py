@@ -1,4 +1,4 @@
-"""Blocks of variants of a PLINK .bed: decoded by bed-reader, as statistics or as dosages, as a Ray Dataset or here."""
+"""Blocks of variants of a file of genotypes: decoded, as statistics or as dosages, as a Ray Dataset or here."""
 
 import functools
 import itertools
@@ -14,17 +14,15 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
 from genotune.columns import DOSAGE, VARIANT
-from genotune.data.files import InputFile
+from genotune.data.genotype_file import Decoder
 from genotune.data.variant_statistics import Statistics, TraitBasis, block_statistics
-from genotune.errors import DataError
-from genotune.store import MISSING_DOSAGE, DosageArray, IntArray
+from genotune.store import DosageArray, IntArray
 
 _BLOCK_BYTES: Final = 8_000_000
 """Of dosages; statistics take some twenty times as much while they are reckoned."""
 
 _MOST_TASKS: Final = 1000
-_BED_MISSING: Final = -127
-"""bed-reader's code of a missing genotype in int8."""
+_COLUMNS_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True)
@@ -32,20 +30,16 @@ class BlockReader(ABC):
     """Reads blocks of variants of chosen samples.
 
     Attributes:
-        bed: the file.
-        n_samples: of the fileset.
-        n_variants: of the fileset.
+        decoder: of the file.
         samples: (sample,) rows that are read, in this order.
     """
 
-    bed: InputFile
-    n_samples: int
-    n_variants: int
+    decoder: Decoder
     samples: IntArray
 
     @abstractmethod
-    def table(self, variants: IntArray) -> pa.Table:
-        """One row for each of these variants."""
+    def as_table(self, variants: IntArray, dosage: DosageArray) -> pa.Table:
+        """One row for each of these variants, whose dosages (sample, variant) are given."""
 
     @property
     @abstractmethod
@@ -54,36 +48,38 @@ class BlockReader(ABC):
 
     def blocks(self, variants: IntArray) -> list[IntArray]:
         """The variants in parts, none of which takes much memory to decode."""
-        n = max(1, _BLOCK_BYTES // max(1, len(self.samples)))
+        n = max(1, _BLOCK_BYTES // max(1, len(self.samples) * self.decoder.dtype.itemsize))
         return [variants[first : first + n] for first in range(0, len(variants), n)]
 
-    def decode(self, variants: IntArray) -> DosageArray:
-        """(sample, variant) dosages; MISSING_DOSAGE where not called.
+    def table(self, variants: IntArray) -> pa.Table:
+        """One row for each of these variants.
 
         Raises:
             DataError: the file can't be read.
         """
-        from bed_reader import open_bed
+        return self.as_table(variants, self.decode(variants))
 
-        try:
-            with open_bed(
-                self.bed.path,
-                iid_count=self.n_samples,
-                sid_count=self.n_variants,
-                num_threads=1,
-                skip_format_check=True,
-            ) as bed:
-                found = bed.read(index=(self.samples, variants), dtype="int8", order="C")
-        except (OSError, ValueError) as error:
-            raise DataError(f"{self.bed.label}: can't be decoded: {error}. Copy it again.") from error
-        found[found == _BED_MISSING] = MISSING_DOSAGE
-        dosage: DosageArray = found
-        return dosage
+    def tables(self, blocks: Sequence[IntArray]) -> Iterator[pa.Table]:
+        """A table of each block, in their order; never more than one is decoded at once.
+
+        Raises:
+            DataError: the file can't be read.
+        """
+        for block, dosage in zip(blocks, self.decoder.decode_in_turn(self.samples, blocks), strict=True):
+            yield self.as_table(block, dosage)
+
+    def decode(self, variants: IntArray) -> DosageArray:
+        """(sample, variant) dosages in the code of a store.
+
+        Raises:
+            DataError: the file can't be read.
+        """
+        return self.decoder.decode(self.samples, variants)
 
 
 @dataclass(frozen=True)
 class StatisticsReader(BlockReader):
-    """Columns: variant, n_two, n_one, n_none, association. See `Statistics`.
+    """Columns: variant, and each of `Statistics`.
 
     Attributes:
         basis: of the trait, on the same samples.
@@ -91,9 +87,9 @@ class StatisticsReader(BlockReader):
 
     basis: TraitBasis
 
-    def table(self, variants: IntArray) -> pa.Table:
-        """See `BlockReader.table`."""
-        return pa.table({VARIANT: variants, **block_statistics(self.decode(variants), self.basis)._asdict()})
+    def as_table(self, variants: IntArray, dosage: DosageArray) -> pa.Table:
+        """See `BlockReader.as_table`."""
+        return pa.table({VARIANT: variants, **block_statistics(dosage, self.basis)._asdict()})
 
     @property
     def row_nbytes(self) -> int:
@@ -103,17 +99,17 @@ class StatisticsReader(BlockReader):
 
 @dataclass(frozen=True)
 class DosageReader(BlockReader):
-    """Columns: variant, dosage (a list of int8, sample by sample)."""
+    """Columns: variant, dosage (a list of int8 or uint16, sample by sample)."""
 
-    def table(self, variants: IntArray) -> pa.Table:
-        """See `BlockReader.table`."""
-        dosage = np.ascontiguousarray(self.decode(variants).T)
-        return pa.table({VARIANT: variants, DOSAGE: pa.FixedSizeListArray.from_arrays(dosage.ravel(), dosage.shape[1])})
+    def as_table(self, variants: IntArray, dosage: DosageArray) -> pa.Table:
+        """See `BlockReader.as_table`."""
+        rows = np.ascontiguousarray(dosage.T)
+        return pa.table({VARIANT: variants, DOSAGE: pa.FixedSizeListArray.from_arrays(rows.ravel(), rows.shape[1])})
 
     @property
     def row_nbytes(self) -> int:
         """See `BlockReader.row_nbytes`."""
-        return 8 + len(self.samples)
+        return 8 + len(self.samples) * self.decoder.dtype.itemsize
 
 
 def rows_of(table: pa.Table) -> Iterator[tuple[IntArray, DosageArray]]:
@@ -124,6 +120,18 @@ def rows_of(table: pa.Table) -> Iterator[tuple[IntArray, DosageArray]]:
         yield batch[VARIANT].to_numpy(), dosage.flatten().to_numpy(zero_copy_only=True).reshape(-1, n_samples)
 
 
+def fill_columns(dosage: DosageArray, columns: IntArray, rows: DosageArray) -> None:
+    """Write variants (variant, sample) into the columns of (sample, variant) dosages.
+
+    A few at a time: what is written of a sample then still lies in the cache when its next variants come.
+    """
+    for first in range(0, len(columns), _COLUMNS_AT_ONCE):
+        some = columns[first : first + _COLUMNS_AT_ONCE]
+        is_run = some[-1] - some[0] == len(some) - 1 and (np.diff(some) == 1).all()
+        where = slice(int(some[0]), int(some[-1]) + 1) if is_run else some
+        dosage[:, where] = rows[first : first + _COLUMNS_AT_ONCE].T
+
+
 class VariantDatasource(Datasource):
     """Blocks of variants, each read by a task of its own or a few of them together."""
 
@@ -131,13 +139,15 @@ class VariantDatasource(Datasource):
         super().__init__()  # type: ignore[no-untyped-call]
         self._row_nbytes = reader.row_nbytes
         self._blocks = reader.blocks(variants)
+        # A file that is only read from its start is read once, by one.
+        self._most_tasks = 1 if reader.decoder.is_sequential else _MOST_TASKS
         # Once for all tasks: the samples and their basis may be large.
         self._reader = ray.put(reader)
 
     @property
     def n_tasks(self) -> int:
         """Read tasks that make sense."""
-        return max(1, min(len(self._blocks), _MOST_TASKS))
+        return max(1, min(len(self._blocks), _MOST_TASKS, self._most_tasks))
 
     def estimate_inmemory_data_size(self) -> int:
         """Bytes of all rows."""
@@ -148,7 +158,7 @@ class VariantDatasource(Datasource):
     ) -> list[ReadTask]:
         """About as many tasks as asked for, each over consecutive blocks."""
         del data_context
-        n_tasks = max(1, min(parallelism, len(self._blocks)))
+        n_tasks = max(1, min(parallelism, len(self._blocks), self._most_tasks))
         edges = np.linspace(0, len(self._blocks), n_tasks + 1).astype(int)
         tasks = []
         for first, last in itertools.pairwise(edges):
@@ -164,5 +174,4 @@ class VariantDatasource(Datasource):
 
 def _read(reader: Any, blocks: Sequence[IntArray]) -> Iterator[pa.Table]:
     here: BlockReader = ray.get(reader)
-    for block in blocks:
-        yield here.table(block)
+    return here.tables(blocks)

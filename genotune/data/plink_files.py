@@ -8,16 +8,15 @@ Source of the layouts: PLINK 1.9 documentation, file formats, .bed .bim .fam.
 import contextlib
 import mmap
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from genotune.data.files import InputFile, locate
+from genotune.data.plink_columns import as_text, check_allele_lengths, check_unique, read_starts
 from genotune.errors import DataError
-from genotune.store import NO_POSITION, IntArray, TextArray
+from genotune.store import IntArray, TextArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,12 +25,9 @@ BED_MAGIC: Final = b"\x6c\x1b\x01"
 """The first bytes of a .bed that holds variant after variant."""
 
 _ENDINGS: Final = (".bed", ".bim", ".fam")
-_PLINK2_ENDINGS: Final = (".pgen", ".pvar", ".psam")
 _N_COLUMNS: Final = 6
 _FAM_COLUMNS: Final = "family, individual, father, mother, sex, phenotype"
 _BIM_COLUMNS: Final = "contig, ID, centimorgans, position, allele 1, allele 2"
-_MOST_POSITION: Final = 2**31 - 2
-_MOST_ALLELE_BYTES: Final = 2**32
 _AGAIN: Final = "The fileset is torn: copy all three files again."
 
 
@@ -52,6 +48,7 @@ class FamTable(NamedTuple):
         fathers: (sample,) individual IDs, '0' where unknown.
         mothers: (sample,) individual IDs, '0' where unknown.
         phenotypes: (sample,) column six, as written.
+        sexes: (sample,) '1' male, '2' female, anything else unknown; None where the file doesn't say.
     """
 
     fids: TextArray
@@ -59,6 +56,7 @@ class FamTable(NamedTuple):
     fathers: TextArray
     mothers: TextArray
     phenotypes: TextArray
+    sexes: TextArray | None = None
 
 
 class BimTable(NamedTuple):
@@ -87,22 +85,17 @@ def find_fileset(folder: Path, label: str) -> Fileset:
         label: as the spec says it: x.bed, x.bim, x.fam or x.
 
     Raises:
-        DataError: some are missing, or it is a fileset of PLINK 2.
+        DataError: some are missing.
     """
     ending = Path(label).suffix
-    stem = label.removesuffix(ending) if ending in (*_ENDINGS, *_PLINK2_ENDINGS) else label
+    stem = label.removesuffix(ending) if ending in _ENDINGS else label
     files = [locate(folder, f"{stem}{ending}") for ending in _ENDINGS]
     missing = [file.label for file in files if not file.path.is_file()]
-    is_plink2 = missing and any(locate(folder, f"{stem}{ending}").path.is_file() for ending in _PLINK2_ENDINGS)
-    if ending in _PLINK2_ENDINGS or (is_plink2 and len(missing) == len(files)):
-        found = label if ending in _PLINK2_ENDINGS else f"{stem}.pgen"
-        raise DataError(
-            f"{found}: a fileset of PLINK 2; this version reads .bed, .bim and .fam. "
-            f"Convert it: plink2 --pfile {stem} --make-bed --out {stem}"
-        )
     if missing:
         names = ", ".join(file.label for file in files)
         advice = f" Looked in {files[0].path.parent}." if len(missing) == len(files) else ""
+        if advice and files[0].path.with_suffix(".pgen").is_file():
+            advice = f" {stem}.pgen of PLINK 2 is there: name that."
         raise DataError(
             f"{', '.join(missing)}: no such file{'s' * (len(missing) > 1)}; "
             f"a PLINK fileset is three files: {names}.{advice}"
@@ -117,12 +110,12 @@ def read_fam(file: InputFile) -> FamTable:
         DataError: it is empty, no text, has a header, a line without six columns, or a sample twice.
     """
     table = _read_columns(file, names=_FAM_COLUMNS, too_many=_too_many_fam_columns)
-    fids, iids, fathers, mothers, _, phenotypes = (_text(table[column]) for column in range(_N_COLUMNS))
+    fids, iids, fathers, mothers, sexes, phenotypes = (as_text(table[column]) for column in range(_N_COLUMNS))
     if iids[0].upper() == "IID":
         line, _ = next(_lines(file))
         raise DataError(f"{file.label}:{line}: a header; a .fam has none. Delete this line.")
-    _check_unique(file, fids, iids=iids)
-    return FamTable(fids, iids, fathers, mothers, phenotypes)
+    check_unique(file, fids, iids=iids, line_of=partial(_line_of, file))
+    return FamTable(fids, iids, fathers, mothers, phenotypes, sexes)
 
 
 def read_bim(file: InputFile) -> BimTable:
@@ -133,15 +126,17 @@ def read_bim(file: InputFile) -> BimTable:
             alleles too long to be kept for all variants.
     """
     table = _read_columns(file, names=_BIM_COLUMNS, too_many=_too_many_bim_columns)
-    positions = _positions(file, table[3])
+    line_of, stem = partial(_line_of, file), file.label.removesuffix(".bim")
+    starts = read_starts(file, table[3], name="column 4", header_advice=" A .bim has no header.", line_of=line_of)
     for column in (4, 5):
-        _check_allele_lengths(file, table[column])
+        command = f"plink2 --bfile {stem} --snps-only --make-bed --out {stem}-snps"
+        check_allele_lengths(file, table[column], command=command, line_of=line_of)
     return BimTable(
-        ids=_text(table[1]),
-        contigs=_text(table[0]),
-        starts=np.where(positions > 0, positions - 1, NO_POSITION),
-        counted=_text(table[4]),
-        other=_text(table[5]),
+        ids=as_text(table[1]),
+        contigs=as_text(table[0]),
+        starts=starts,
+        counted=as_text(table[4]),
+        other=as_text(table[5]),
     )
 
 
@@ -222,7 +217,7 @@ def _read_columns(file: InputFile, *, names: str, too_many: Callable[[int], str]
     """Columns 0 to 5 as text; lines of blanks don't count."""
     import pandas as pd
 
-    _check_text(file)
+    check_text(file)
     line, cells = next(_lines(file), (0, []))
     if not line:
         raise DataError(f"{file.label}: holds no line; {_N_COLUMNS} columns are wanted ({names}).")
@@ -249,7 +244,12 @@ def _read_columns(file: InputFile, *, names: str, too_many: Callable[[int], str]
     raise DataError(_column_fault(file, names=names, too_many=too_many))
 
 
-def _check_text(file: InputFile) -> None:
+def check_text(file: InputFile) -> None:
+    """Nothing, if a file is plain text in UTF-8.
+
+    Raises:
+        DataError: it is empty, gzipped, or something else.
+    """
     if not file.path.stat().st_size:
         raise DataError(f"{file.label}: the file is empty.")
     with file.path.open("rb") as content, mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as view:
@@ -276,6 +276,11 @@ def _lines(file: InputFile) -> Iterator[tuple[int, list[str]]]:
                 yield number, re.split(r"[ \t]+", content)
 
 
+def _line_of(file: InputFile, row: int) -> int:
+    """The number of a row's line; slow."""
+    return next(number for index, (number, _) in enumerate(_lines(file)) if index == row)
+
+
 def _column_fault(file: InputFile, *, names: str, too_many: Callable[[int], str]) -> str:
     ragged = [(number, len(cells)) for number, cells in _lines(file) if len(cells) != _N_COLUMNS]
     assert ragged, f"{file.label} was taken for ragged"
@@ -293,58 +298,3 @@ def _too_many_fam_columns(_: int) -> str:
 
 def _too_many_bim_columns(_: int) -> str:
     return "Do names hold blanks? Delete what is too much."
-
-
-def _text(column: Any) -> TextArray:
-    return np.asarray(column.to_numpy(dtype=object), dtype=np.str_)
-
-
-def _check_unique(file: InputFile, fids: TextArray, *, iids: TextArray) -> None:
-    samples = list(zip(fids.tolist(), iids.tolist(), strict=True))
-    twice = {sample: n for sample, n in Counter(samples).items() if n > 1}
-    if not twice:
-        return
-    sample = next(iter(twice))
-    rows = {row for row, each in enumerate(samples) if each == sample}
-    first, second, *_ = [number for row, (number, _) in enumerate(_lines(file)) if row in rows]
-    more = f" And {len(twice) - 1} more." if len(twice) > 1 else ""
-    raise DataError(
-        f"{file.label}:{second}: family {sample[0]!r}, individual {sample[1]!r} stands in line {first} too; "
-        f"a sample has one line.{more}"
-    )
-
-
-def _positions(file: InputFile, column: "pd.Series[str]") -> IntArray:
-    is_whole = column.str.fullmatch("-?[0-9]{1,18}")
-    if is_whole.all():
-        positions: IntArray = np.asarray(column.astype(np.int64), dtype=np.int64)
-        if positions.max() <= _MOST_POSITION:
-            return positions
-    for number, cells in _lines(file):
-        found = cells[3]
-        if re.fullmatch("-?[0-9]+", found, re.ASCII) is None:
-            header = " A .bim has no header." if found.isalpha() else ""
-            raise DataError(
-                f"{file.label}:{number}: position {found!r}; column 4 is a whole number of bp "
-                f"(0 where it is unknown).{header}"
-            )
-        if int(found) > _MOST_POSITION:
-            raise DataError(
-                f"{file.label}:{number}: position {found} lies past {_MOST_POSITION}, the end of any contig."
-            )
-    raise AssertionError(f"{file.label}: no position is wrong")
-
-
-def _check_allele_lengths(file: InputFile, column: "pd.Series[str]") -> None:
-    """An array of text takes as much for each allele as for the longest one."""
-    lengths = column.str.len()
-    longest = int(lengths.max())
-    if 4 * longest * len(column) > _MOST_ALLELE_BYTES:
-        row = int(lengths.argmax())
-        number = next(number for index, (number, _) in enumerate(_lines(file)) if index == row)
-        stem = file.label.removesuffix(".bim")
-        raise DataError(
-            f"{file.label}:{number}: an allele of {longest} letters; with {len(column)} variants, one of "
-            f"{_MOST_ALLELE_BYTES // 4 // len(column)} letters is the longest that can be kept. "
-            f"Leave out such variants, e.g. plink2 --bfile {stem} --snps-only --make-bed --out {stem}-snps"
-        )

@@ -1,4 +1,4 @@
-"""How the tables of a PLINK fileset and its phenotypes are read and fitted together, every fault at once."""
+"""How the tables of genotypes and their phenotypes are read and fitted together, every fault at once."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,21 +6,30 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genotune.data.bed_file import FAM_PHENOTYPE
 from genotune.data.covariates import Covariates, read_covariates
 from genotune.data.files import InputFile, kept_in, locate
+from genotune.data.genotype_file import GenotypeFile
+from genotune.data.genotype_opening import open_genotypes
 from genotune.data.phenotypes import Trait, read_trait
-from genotune.data.plink import PlinkPlan, PlinkSettings, n_without_place
-from genotune.data.plink_files import BimTable, FamTable, Fileset, check_bed, find_fileset, read_bim, read_fam
+from genotune.data.plink import PlinkPlan, n_without_place
+from genotune.data.plink2_tables import SEX
 from genotune.data.plink_samples import SampleFacts
+from genotune.data.plink_settings import PlinkSettings
 from genotune.data.sample_matching import match_samples
 from genotune.data.sample_table import PhenotypeTable, column_problem, read_table
+from genotune.data.summary_matching import match_statistics
+from genotune.data.summary_statistics import SummaryStatistics, leak_warning, read_summary_statistics
+from genotune.data.vcf_file import VCF_ENDINGS
 from genotune.errors import DataError
+from genotune.genome.allele_matching import VariantTable
+from genotune.genome.contig_names import name_some
 from genotune.genome.splits import SampleTable
 from genotune.store import FloatArray, IntArray, TextArray
 
 
 class _Matched(NamedTuple):
-    """Samples of the .fam that the phenotypes know, with their rows there."""
+    """Samples with genotypes that the phenotypes know, with their rows there."""
 
     rows: IntArray
     in_table: IntArray
@@ -41,51 +50,63 @@ def make_plan(settings: PlinkSettings, folder: Path) -> PlinkPlan:
             _check_columns(settings, table)
     elif settings.covariates:
         faults.append("data.covariates: a .fam has none; name a table in data.phenotypes.")
-    fileset, fam, variants = _read_fileset(settings, folder, faults)
-    if faults or fam is None or variants is None or fileset is None:
+    genotypes = None
+    with kept_in(faults):
+        genotypes = open_genotypes(folder, settings.genotypes, field=settings.dosage_field)
+    summary: SummaryStatistics | None = None
+    summary_notes: tuple[str, ...] = ()
+    if settings.summary_statistics is not None and genotypes is not None:
+        with kept_in(faults):
+            summary, summary_notes = _summary(locate(folder, settings.summary_statistics), genotypes)
+    if faults or genotypes is None:
         raise DataError("\n".join(faults))
-    samples, notes = _samples(settings, fam, table, file=fileset.fam)
+    samples, notes = _samples(settings, genotypes, table)
+    notes += genotypes.notes + _fraction_notes(settings, genotypes) + summary_notes
     if settings.match_by is not None and table is None:
         notes += ("data.match_by has no effect without a table in data.phenotypes. Remove it.",)
-    n_nowhere = n_without_place(variants)
+    n_nowhere = n_without_place(genotypes.variants)
     if n_nowhere:
         notes += (
-            f"{fileset.bim.label}: {n_nowhere:,} of {len(variants.ids):,} variants have no position (0 or less); "
-            "they are used, but lie on no interval.",
+            f"{genotypes.variants_label}: {n_nowhere:,} of {genotypes.n_variants:,} variants have no position (0 or "
+            "less); they are used, but lie on no interval.",
         )
     return PlinkPlan(
         settings=settings,
-        fileset=fileset,
-        files=_files(settings, folder, fileset),
-        variants=variants,
-        n_fileset_samples=len(fam.iids),
+        genotypes=genotypes,
+        files=_files(settings, folder, genotypes),
         samples=samples,
         notes=notes,
+        summary=summary,
     )
 
 
-def _read_fileset(
-    settings: PlinkSettings, folder: Path, faults: list[str]
-) -> tuple[Fileset | None, FamTable | None, BimTable | None]:
-    fileset, fam, variants = None, None, None
-    with kept_in(faults):
-        fileset = find_fileset(folder, settings.genotypes)
-    if fileset is not None:
-        with kept_in(faults):
-            fam = read_fam(fileset.fam)
-        with kept_in(faults):
-            variants = read_bim(fileset.bim)
-        if fam is not None and variants is not None:
-            with kept_in(faults):
-                check_bed(fileset.bed, n_samples=len(fam.iids), n_variants=len(variants.ids), fileset=fileset)
-    return fileset, fam, variants
+def _summary(file: InputFile, genotypes: GenotypeFile) -> tuple[SummaryStatistics, tuple[str, ...]]:
+    """The other study's results, with what a person should know of it.
+
+    Raises:
+        DataError: it can't be read, or none of its variants is there.
+    """
+    statistics = read_summary_statistics(file)
+    # Which A/T and C/G variants can be told is known once the training samples' frequencies are.
+    match_statistics(statistics, VariantTable(*genotypes.variants))
+    return statistics, (*statistics.notes, leak_warning(file.label))
 
 
-def _files(settings: PlinkSettings, folder: Path, fileset: Fileset) -> Mapping[str, InputFile]:
-    files = {"genotypes": fileset.bed, "variants": fileset.bim, "samples": fileset.fam}
-    if settings.phenotypes is not None:
-        files["phenotypes"] = locate(folder, settings.phenotypes)
-    return files
+def _files(settings: PlinkSettings, folder: Path, genotypes: GenotypeFile) -> Mapping[str, InputFile]:
+    named = {"phenotypes": settings.phenotypes, "summary statistics": settings.summary_statistics}
+    beside = {role: locate(folder, name) for role, name in named.items() if name is not None}
+    return {**genotypes.files, **beside}
+
+
+def _fraction_notes(settings: PlinkSettings, genotypes: GenotypeFile) -> tuple[str, ...]:
+    """What a person should know of dosages in fractions of a copy."""
+    notes: tuple[str, ...] = ()
+    if genotypes.decoder.is_fractional:
+        notes += (f"{genotypes.label}: dosages in fractions of a copy are kept as such, in two bytes each.",)
+    is_vcf = any(file.label.endswith(VCF_ENDINGS) for file in genotypes.files.values())
+    if settings.dosage_field is not None and not is_vcf:
+        notes += ("data.dosage_field has no effect without a VCF or BCF. Remove it.",)
+    return notes
 
 
 def _check_columns(settings: PlinkSettings, table: PhenotypeTable) -> None:
@@ -113,11 +134,12 @@ def _check_columns(settings: PlinkSettings, table: PhenotypeTable) -> None:
 
 
 def _samples(
-    settings: PlinkSettings, fam: FamTable, table: PhenotypeTable | None, *, file: InputFile
+    settings: PlinkSettings, genotypes: GenotypeFile, table: PhenotypeTable | None
 ) -> tuple[SampleFacts, tuple[str, ...]]:
     """The samples that have everything, and what a person should know of the others."""
-    matched = _match(settings, fam, table, fam_label=file.label)
-    trait, covariates = _values(settings, fam, table, matched=matched, file=file)
+    fam = genotypes.samples
+    matched = _match(settings, genotypes, table)
+    trait, covariates = _values(settings, genotypes, table, matched=matched)
     complete = np.isfinite(covariates.values).all(axis=1)
     known = ~np.isnan(trait.values)
     notes = (*matched.notes, *trait.notes, *covariates.notes)
@@ -125,12 +147,12 @@ def _samples(
     if n_incomplete:
         notes += (f"covariates ({', '.join(settings.covariates)}): missing in {n_incomplete:,} samples; left out.",)
     kept = np.flatnonzero(known & complete)
-    name = settings.trait or "phenotype"
+    name = settings.trait or (_own_trait(settings, genotypes) if table is None else "")
     fault = _fault_of_rest(trait, kept, name=name)
     if fault is not None:
-        raise DataError(f"{file.label if table is None else table.label}: {name}: {fault}")
+        raise DataError(f"{genotypes.samples_label if table is None else table.label}: {name}: {fault}")
     rows = matched.rows[kept]
-    columns = _columns(settings, fam, table, matched)
+    columns = _columns(settings, genotypes, table, matched)
     facts = SampleFacts(
         rows=rows.astype(np.int64),
         ids=np.stack([fam.fids[rows], fam.iids[rows]], axis=1),
@@ -141,20 +163,22 @@ def _samples(
         classes=trait.classes,
         covariate_names=covariates.names,
         table=SampleTable(fam.fids[rows], {column: cells[kept] for column, cells in columns.items()}),
+        sexes=np.full(len(rows), "0") if fam.sexes is None else fam.sexes[rows],
     )
     return facts, notes
 
 
-def _match(settings: PlinkSettings, fam: FamTable, table: PhenotypeTable | None, *, fam_label: str) -> _Matched:
+def _match(settings: PlinkSettings, genotypes: GenotypeFile, table: PhenotypeTable | None) -> _Matched:
     if table is None:
-        return _Matched(np.arange(len(fam.iids)), np.arange(len(fam.iids)), ())
-    found = match_samples(fam, table, match_by=settings.match_by, fam_label=fam_label)
+        everyone = np.arange(genotypes.n_samples)
+        return _Matched(everyone, everyone, ())
+    found = match_samples(genotypes.samples, table, match_by=settings.match_by, fam_label=genotypes.samples_label)
     rows = np.flatnonzero(found.rows >= 0)
     return _Matched(rows, found.rows[rows], found.notes)
 
 
 def _values(
-    settings: PlinkSettings, fam: FamTable, table: PhenotypeTable | None, *, matched: _Matched, file: InputFile
+    settings: PlinkSettings, genotypes: GenotypeFile, table: PhenotypeTable | None, *, matched: _Matched
 ) -> tuple[Trait, Covariates]:
     """Trait and covariates of the samples that were matched.
 
@@ -165,7 +189,9 @@ def _values(
     trait, covariates = None, None
     with kept_in(faults):
         trait = (
-            _trait_of_fam(settings, fam, file) if table is None else _trait_of_table(settings, table, matched.in_table)
+            _trait_of_samples(settings, genotypes)
+            if table is None
+            else _trait_of_table(settings, table, matched.in_table)
         )
     with kept_in(faults):
         covariates = _covariates(settings, table, matched)
@@ -189,18 +215,43 @@ def _fault_of_rest(trait: Trait, kept: IntArray, *, name: str) -> str | None:
     return f"{fault}. Remove those from data.covariates that are missing, or complete them."
 
 
-def _trait_of_fam(settings: PlinkSettings, fam: FamTable, file: InputFile) -> Trait:
-    with file.path.open(encoding="utf-8-sig") as text:
-        places = [f"{file.label}:{line}" for line, cells in enumerate(text, start=1) if cells.strip(" \t\n")]
+def _trait_of_samples(settings: PlinkSettings, genotypes: GenotypeFile) -> Trait:
+    """From the file of samples itself."""
+    column = _own_trait(settings, genotypes)
+    is_fam = {*genotypes.columns.columns} == {FAM_PHENOTYPE}
     return read_trait(
-        fam.phenotypes,
-        name=settings.trait or "phenotype",
-        label=file.label,
-        places=places,
+        genotypes.columns.columns[FAM_PHENOTYPE if is_fam else column],
+        name=column,
+        label=genotypes.samples_label,
+        places=genotypes.columns.places,
         kind=settings.trait_kind,
         missing=settings.missing,
         is_fam=True,
     )
+
+
+def _own_trait(settings: PlinkSettings, genotypes: GenotypeFile) -> str:
+    """What the trait in the file of samples is called: by the spec, whose choice it is in a .psam.
+
+    Raises:
+        DataError: the file has no trait, several to choose from, or not the one that the spec names.
+    """
+    names = [name for name in genotypes.columns.columns if name != SEX]
+    label = genotypes.samples_label
+    if names == [FAM_PHENOTYPE]:
+        return settings.trait or FAM_PHENOTYPE
+    if settings.trait is not None and settings.trait in genotypes.columns.columns:
+        return settings.trait
+    if not names:
+        raise DataError(f"{label}: has no trait. Name a table of samples in data.phenotypes, and data.trait in it.")
+    listed = name_some(names, most=8)
+    if settings.trait is not None:
+        raise DataError(f"{label}: no column {settings.trait}, which data.trait names; there is {listed}.")
+    if len(names) > 1:
+        raise DataError(
+            f"{label}: which column is the trait? Name it in data.trait (genotune new: --trait); there is {listed}."
+        )
+    return names[0]
 
 
 def _trait_of_table(settings: PlinkSettings, table: PhenotypeTable, rows: IntArray) -> Trait:
@@ -226,11 +277,14 @@ def _covariates(settings: PlinkSettings, table: PhenotypeTable | None, matched: 
 
 
 def _columns(
-    settings: PlinkSettings, fam: FamTable, table: PhenotypeTable | None, matched: _Matched
+    settings: PlinkSettings, genotypes: GenotypeFile, table: PhenotypeTable | None, matched: _Matched
 ) -> dict[str, TextArray]:
-    """(sample,) cells of everything that samples can be split by, '' where missing: the parents of the .fam too."""
+    """(sample,) cells of what samples can be split by, '' where missing: parents and the columns of a .psam too."""
+    fam = genotypes.samples
     columns = {"father": fam.fathers[matched.rows], "mother": fam.mothers[matched.rows]}
     columns = {name: np.where(cells == "0", "", cells) for name, cells in columns.items()}
+    own = {name: cells[matched.rows] for name, cells in genotypes.columns.columns.items() if name != FAM_PHENOTYPE}
+    columns = own | columns
     if table is not None:
         columns |= {name: cells[matched.in_table] for name, cells in table.columns.items()}
     marks = np.array(settings.missing, dtype=np.str_)

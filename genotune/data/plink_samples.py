@@ -20,6 +20,7 @@ class SampleFacts(NamedTuple):
         classes: names of the classes of a binary or multiclass trait.
         covariate_names: of the covariates.
         table: what splits are made by.
+        sexes: (sample,) '1' male, '2' female, anything else unknown.
     """
 
     rows: IntArray
@@ -31,3 +32,4 @@ class SampleFacts(NamedTuple):
     classes: tuple[str, ...]
     covariate_names: tuple[str, ...]
     table: SampleTable
+    sexes: TextArray

@@ -1,12 +1,15 @@
 """What a source is: settings that plan, and a plan that reads files into a store. Planning decodes nothing."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
+
 from genotune.columns import TargetKind
 from genotune.data.files import FileFacts
+from genotune.data.quality import Quality
 from genotune.errors import Problem
 from genotune.genome.splits import Fold, SplitSettings
 from genotune.settings import Settings
@@ -17,10 +20,25 @@ Progress = Callable[[int, int], None]
 
 
 class StoreRead(NamedTuple):
-    """A store, and what a person should know of how it came about."""
+    """A store, what a person should know of how it came about, and what the record tells of its quality."""
 
     store: Store
     notes: tuple[str, ...] = ()
+    quality: Quality = Quality()
+
+
+class Vetted(NamedTuple):
+    """What a first look at the data says of its samples.
+
+    Attributes:
+        left_out: positions in the store of those that no split may hold.
+        notes: what a person should know of it.
+        quality: for the record.
+    """
+
+    left_out: IntArray
+    notes: tuple[str, ...] = ()
+    quality: Quality = Quality()
 
 
 class SplitTable(NamedTuple):
@@ -105,6 +123,19 @@ class SourcePlan(ABC):
     @abstractmethod
     def record(self, fold: Fold) -> Mapping[str, Any]:
         """What the record says of the data and its splits, as plain values."""
+
+    def vet(self, fold: Fold, folds: Sequence[Fold]) -> Vetted:
+        """Which samples must be left out before anything is learned; decodes some of the data.
+
+        Args:
+            fold: whatever is learned is learned from its training split.
+            folds: others in which the same samples will be held out.
+
+        Raises:
+            DataError: the data can't be split so, or too little is left.
+        """
+        del fold, folds
+        return Vetted(np.empty(0, dtype=np.int64))
 
     @abstractmethod
     def read_store(self, fold: Fold, progress: Progress | None = None) -> StoreRead:

@@ -9,29 +9,33 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from genotune.columns import TargetKind
-from genotune.store import MISSING_DOSAGE, DosageArray, FloatArray, IntArray, Values
+from genotune.genome.covariate_basis import covariate_basis, in_steps, orthonormal, standardized
+from genotune.store import DOSAGE_STEPS, DosageArray, FloatArray, IntArray, Values, missing_code
 
 _NO_VARIANCE: Final = 1e-6
 """Below this share of its own variance, a variant that is regressed on the covariates has nothing left."""
 
-_CONSTANT: Final = 1e-13
-"""A column whose distance from its mean is this small beside its length is constant but for rounding."""
+_STEP_OF_FRACTIONS: Final = 2.0**-28
+"""Bases beside dosages in fractions of a copy, which take 14 bits more than whole ones, are whole multiples of this:
+sums of products stay exact up to a million samples. See `covariate_basis.in_steps`."""
 
-_DEPENDENT: Final = 1e-6
-"""A direction this short beside standardized columns is rounding: covariates have seven digits."""
-
-_STEP: Final = 2.0**-40
-"""Bases are whole multiples of it, so that sums of dosages times a basis are exact in float64, whatever their order:
-variants with the same genotypes get the same association wherever they stand and however blocks are cut."""
+_FROM_WHOLE: Final = int(0.1 * DOSAGE_STEPS)
+"""A dosage this near to a whole number of copies is called as that, as PLINK 2 does by default
+(--hard-call-threshold 0.1)."""
 
 
 class Statistics(NamedTuple):
     """Of variants, on training samples.
 
+    Genotypes are counted as they are called: dosages in fractions of a copy, where they are near to a whole number.
+    Frequency and association are of the dosages themselves.
+
     Attributes:
         n_two: (v,) samples with two copies of the counted allele.
         n_one: (v,) with one copy.
         n_none: (v,) with none.
+        n_known: (v,) samples with a dosage, called or not.
+        copies: (v,) sum of their dosages; exact.
         association: (v,) share of the trait's variance that the dosage explains beside the covariates, from 0 to 1;
             NaN where the dosage doesn't vary.
     """
@@ -39,18 +43,20 @@ class Statistics(NamedTuple):
     n_two: IntArray
     n_one: IntArray
     n_none: IntArray
+    n_known: IntArray
+    copies: Values
     association: Values
 
     @property
     def n_called(self) -> IntArray:
-        """(v,) samples whose genotype is known."""
+        """(v,) samples whose genotype is called."""
         return self.n_two + self.n_one + self.n_none
 
     @property
     def frequency(self) -> Values:
-        """(v,) of the counted allele; NaN where no genotype is known."""
-        copies, called = 2 * self.n_two + self.n_one, self.n_called
-        frequency: Values = np.divide(copies, 2 * called, out=np.full(len(copies), np.nan), where=called > 0)
+        """(v,) of the counted allele; NaN where no dosage is known."""
+        no_value, n_known = np.full(len(self.copies), np.nan), self.n_known
+        frequency: Values = np.divide(self.copies, 2 * n_known, out=no_value, where=n_known > 0)
         return frequency
 
 
@@ -75,10 +81,10 @@ def trait_basis(trait: Values, covariates: FloatArray, *, kind: TargetKind) -> T
         kind: of the trait.
     """
     columns = trait[:, None] if kind != "multiclass" else (trait[:, None] == np.unique(trait)[1:]).astype(np.float64)
-    fixed = _orthonormal(np.column_stack([np.full(len(trait), len(trait) ** -0.5), _standardized(covariates)]))
-    wanted = _standardized(columns)
-    left = _orthonormal(wanted - fixed @ (fixed.T @ wanted))
-    return TraitBasis(_in_steps(left), _in_steps(fixed))
+    fixed = covariate_basis(covariates)
+    wanted = standardized(columns)
+    left = orthonormal(wanted - fixed @ (fixed.T @ wanted))
+    return TraitBasis(in_steps(left), in_steps(fixed))
 
 
 def block_statistics(dosage: DosageArray, basis: TraitBasis) -> Statistics:
@@ -93,74 +99,39 @@ def block_statistics(dosage: DosageArray, basis: TraitBasis) -> Statistics:
         dosage: (s, v) of the training samples.
         basis: of the same samples.
     """
-    n_two, n_one, n_none = (np.count_nonzero(dosage == copies, axis=0).astype(np.int64) for copies in (2, 1, 0))
-    called = n_two + n_one + n_none
-    copies = (2 * n_two + n_one).astype(np.float64)
-    mean = np.divide(copies, called, out=np.zeros(len(called)), where=called > 0)
-    is_known = dosage != MISSING_DOSAGE
+    is_known = dosage != missing_code(dosage)
     known, counted = is_known.astype(np.float64), np.where(is_known, dosage, 0).astype(np.float64)
+    if dosage.dtype == np.uint16:
+        counted /= DOSAGE_STEPS
+        basis = TraitBasis(*(in_steps(columns, _STEP_OF_FRACTIONS) for columns in basis))
+    n_known, copies = np.count_nonzero(is_known, axis=0).astype(np.int64), counted.sum(axis=0)
+    mean = np.divide(copies, n_known, out=np.zeros(len(copies)), where=n_known > 0)
     along_trait, along_covariates = (
         _sum_of_squares(columns.T @ counted - (columns.T @ known) * mean) for columns in basis
     )
-    total = 4 * n_two + n_one - copies * mean
+    total = np.einsum("sv,sv->v", counted, counted) - copies * mean
     left = total - along_covariates
     varies = left > _NO_VARIANCE * np.maximum(total, 1)
     association = np.divide(along_trait, left, out=np.full(len(left), np.nan), where=varies)
-    return Statistics(n_two, n_one, n_none, np.minimum(association, 1))
+    return Statistics(*_count_genotypes(dosage), n_known, copies, np.minimum(association, 1))
+
+
+def _count_genotypes(dosage: DosageArray) -> tuple[IntArray, IntArray, IntArray]:
+    """(v,) samples that are called with two copies, with one, and with none."""
+    if dosage.dtype == np.int8:
+        n_two, n_one, n_none = (np.count_nonzero(dosage == copies, axis=0).astype(np.int64) for copies in (2, 1, 0))
+        return n_two, n_one, n_none
+    ends = [((copies - 1) * DOSAGE_STEPS + _FROM_WHOLE, copies * DOSAGE_STEPS - _FROM_WHOLE) for copies in (1, 2)]
+    (none_to, one_from), (one_to, two_from) = ends
+    n_two = np.count_nonzero((dosage >= two_from) & (dosage != missing_code(dosage)), axis=0)
+    n_one = np.count_nonzero((dosage >= one_from) & (dosage <= one_to), axis=0)
+    n_none = np.count_nonzero(dosage <= none_to, axis=0)
+    return n_two.astype(np.int64), n_one.astype(np.int64), n_none.astype(np.int64)
 
 
 def join_statistics(parts: list[Statistics]) -> Statistics:
     """Of blocks in a row."""
     return Statistics(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-
-def hardy_weinberg_p(statistics: Statistics) -> Values:
-    """(v,) p-value of the exact test of Hardy-Weinberg proportions; 1 where no genotype is known.
-
-    Source: Wigginton et al. 2005, equations 1 and 2: the probabilities of all numbers of heterozygotes that are
-    possible for these allele counts, those summed that are not above that of the number which was seen.
-    """
-    from math import lgamma
-
-    n_most = int(statistics.n_called.max(initial=0))
-    log_factorial = np.array([lgamma(n + 1) for n in range(n_most + 1)])
-    p = np.ones(len(statistics.n_two))
-    genotypes = zip(statistics.n_two.tolist(), statistics.n_one.tolist(), statistics.n_none.tolist(), strict=True)
-    for index, (n_two, n_one, n_none) in enumerate(genotypes):
-        rare = min(2 * n_two + n_one, 2 * n_none + n_one)
-        n = n_two + n_one + n_none
-        hets = np.arange(rare % 2, rare + 1, 2)
-        rare_homozygotes = (rare - hets) // 2
-        logs = (
-            hets * np.log(2)
-            - log_factorial[hets]
-            - log_factorial[rare_homozygotes]
-            - log_factorial[n - hets - rare_homozygotes]
-        )
-        weights = np.exp(logs - logs.max())
-        seen = weights[(n_one - rare % 2) // 2]
-        p[index] = min(1.0, weights[weights <= seen * (1 + 1e-7)].sum() / weights.sum())
-    return p
-
-
-def _standardized(columns: FloatArray | Values) -> Values:
-    """(s, q) columns with mean 0 and length 1; those that are constant are left out."""
-    exact = columns.astype(np.float64)
-    centred = exact - exact.mean(axis=0)
-    length = np.linalg.norm(centred, axis=0)
-    varies = length > _CONSTANT * np.linalg.norm(exact, axis=0)
-    return np.asarray(centred[:, varies] / length[varies])
-
-
-def _orthonormal(columns: Values) -> Values:
-    """(s, q) an orthonormal basis of what columns of length 1, or parts of such, span."""
-    left, singular, _ = np.linalg.svd(columns, full_matrices=False)
-    return np.asarray(left[:, singular > _DEPENDENT])
-
-
-def _in_steps(basis: Values) -> Values:
-    """See `_STEP`."""
-    return np.asarray(np.round(basis / _STEP) * _STEP)
 
 
 def _sum_of_squares(rows: Values) -> Values:

@@ -4,10 +4,14 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 NamingStyle = Literal["ucsc", "ensembl"]
 
 _STYLES: Final[tuple[NamingStyle, ...]] = ("ucsc", "ensembl")
 _MITOCHONDRION: Final = ("M", "MT", "Mito")
+_LAST: Final = ("X", "Y", "XY", "MT")
 
 
 def is_mitochondrion(contig: str) -> bool:
@@ -66,4 +70,38 @@ def first_names(contigs: Sequence[str], *, most: int = 30) -> list[str]:
 
 
 def _bare(contig: str) -> str:
+    """A contig's name without the chr before it."""
     return re.sub(r"^(?i:chr)", "", contig)
+
+
+def natural_order(contigs: NDArray[np.str_]) -> NDArray[np.int64]:
+    """(variant,) the rank of each one's contig: 1 to 22 by number, then X, Y, XY and the mitochondrion, then others.
+
+    Numbers within a name count as such, so that chr2 comes before chr10; chr1 and 1 are ranked alike.
+    """
+    names, of = contig_codes(contigs)
+    keys = [_natural_key(name) for name in names]
+    rank = {key: number for number, key in enumerate(sorted({*keys}))}
+    return np.array([rank[key] for key in keys], dtype=np.int64)[of]
+
+
+def contig_codes(contigs: NDArray[np.str_]) -> tuple[list[str], NDArray[np.int64]]:
+    """The names that occur, and (variant,) the index of each one's; fast where equal names stand together."""
+    begins = np.concatenate([[True], contigs[1:] != contigs[:-1]]) if len(contigs) else np.zeros(0, dtype=np.bool_)
+    names, of_run = np.unique(contigs[begins], return_inverse=True)
+    return names.tolist(), of_run[np.cumsum(begins) - 1]
+
+
+def bare_name(contig: str) -> str:
+    """A contig's name without 'chr', under one name for each way to write the mitochondrion; for comparisons."""
+    return "MT" if is_mitochondrion(contig) else _bare(contig)
+
+
+def _natural_key(contig: str) -> tuple[int, int, tuple[tuple[int, int, str], ...]]:
+    bare = bare_name(contig)
+    if bare.isdecimal():
+        return (0, int(bare), ())
+    if bare in _LAST:
+        return (1, _LAST.index(bare), ())
+    parts = re.findall(r"\d+|\D+", bare)
+    return (2, 0, tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts))

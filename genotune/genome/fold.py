@@ -1,8 +1,10 @@
 """Training, validation and test: what of the data each of them holds."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
+
+import numpy as np
 
 from genotune.store import IntArray, Splits, TrackSplits
 
@@ -47,6 +49,11 @@ class Fold:
             return None
         chosen: IntArray = getattr(self.tracks, split)
         return chosen
+
+    def without(self, left_out: IntArray) -> "Fold":
+        """The same splits without some of their contigs or samples."""
+        train, validation, test = (part[~np.isin(part, left_out)] for part in self)
+        return replace(self, train=train, validation=validation, test=test)
 
     @property
     def splits(self) -> Splits:

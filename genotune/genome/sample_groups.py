@@ -1,11 +1,12 @@
 """Groups of samples, and which of them to hold out. Relatives resemble each other, so a group stays together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from genotune.genome.fold import Fold
+from genotune.genome.kinship import KinPairs
 from genotune.store import IntArray, TextArray
 
 UNKNOWN: Final = -1
@@ -18,10 +19,13 @@ class SampleTable(NamedTuple):
     Attributes:
         families: (sample,) FID; '' or '0' where there is none.
         columns: by name, (sample,) cells as text; '' where missing.
+        kin: gives the pairs of samples that are related; only called where a split asks for them, since it decodes
+            genotypes.
     """
 
     families: TextArray
     columns: Mapping[str, TextArray]
+    kin: Callable[[], KinPairs] | None = None
 
 
 class Groups(NamedTuple):

@@ -8,6 +8,7 @@ from genotune.genome.contig_splits import ContigGroupSplitSettings, ContigSplits
 from genotune.genome.fold import Fold
 from genotune.genome.genome_table import GenomeSplitSettings, GenomeTable
 from genotune.genome.homology_splits import HomologySplitSettings
+from genotune.genome.kinship_splits import KinshipSplitSettings
 from genotune.genome.sample_groups import SampleTable
 from genotune.genome.sample_splits import (
     ColumnSplitSettings,
@@ -27,6 +28,7 @@ __all__ = [
     "GenomeSplitSettings",
     "GenomeTable",
     "HomologySplitSettings",
+    "KinshipSplitSettings",
     "RandomSplitSettings",
     "SampleSplitSettings",
     "SampleTable",
@@ -41,6 +43,7 @@ SplitSettings = Annotated[
     | HomologySplitSettings
     | ColumnSplitSettings
     | FamilySplitSettings
+    | KinshipSplitSettings
     | RandomSplitSettings,
     Field(discriminator="by"),
 ]

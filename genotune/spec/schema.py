@@ -91,12 +91,15 @@ class Evaluation(Settings):
         finalists: draws of each family that are compared so.
         strata: names of sets of peaks (data.peaks); metrics are recorded of the bins inside and outside of each too.
         refit: the winner is fitted once more, on training and validation together, before it is tested.
+        predictions: what the winner predicts of validation and test samples is written with their IDs, to the sweep's
+            folder alone; of genotypes.
     """
 
     folds: Annotated[int, Field(ge=2, le=20)] | None = None
     finalists: Annotated[int, Field(ge=1)] = 2
     strata: tuple[str, ...] = ()
     refit: bool = False
+    predictions: bool = False
     seeds: Literal[1] = 1
 
 

@@ -1,7 +1,7 @@
 """MLflow: a reader of the journal, and the registry of winners. Nothing else in genotune knows MLflow."""
 
 from genotune.tracking.recorder import Recorder
-from genotune.tracking.registry import Registered, register_winner
+from genotune.tracking.registry import Registered, fetch_model, register_winner
 from genotune.tracking.stores import (
     resolve_tracking_uri,
     shown_uri,
@@ -12,6 +12,7 @@ from genotune.tracking.stores import (
 __all__ = [
     "Recorder",
     "Registered",
+    "fetch_model",
     "register_winner",
     "resolve_tracking_uri",
     "shown_uri",

@@ -30,6 +30,7 @@ MODEL_SHA256: Final = "genotune.model_sha256"
 PARENT_RUN_ID: Final = "mlflow.parentRunId"
 MODEL_VERSIONS: Final = "mlflow.modelVersions"
 
+QUALITY_PLOT: Final = "quality.png"
 OBJECTIVE: Final = "objective"
 VALIDATION: Final = "validation."
 FOLD: Final = "fold."

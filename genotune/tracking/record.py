@@ -1,18 +1,23 @@
 """The runs of one sweep in MLflow: found by their tags, changed by their ids."""
 
+import logging
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from genotune.errors import SweepError
 from genotune.tracking import names
 from genotune.tracking.names import SWEEP, RunKey
+from genotune.tracking.quality_plot import draw_histograms
 from genotune.tracking.run_changes import Changes, DatasetFacts, RunChange
 from genotune.tracking.stores import is_server, open_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+log = logging.getLogger(__name__)
 
 _RUNS_A_PAGE: Final = 1000
 
@@ -25,13 +30,17 @@ class Record:
         experiment: its name; made if there is none.
         sweep_id: tags every run of the sweep.
         artifact_location: of an experiment that is made here; a server decides for itself.
+        folder: the sweep's, with the files that are logged as they are.
     """
 
-    def __init__(self, *, tracking_uri: str, experiment: str, sweep_id: str, artifact_location: str | None) -> None:
+    def __init__(
+        self, *, tracking_uri: str, experiment: str, sweep_id: str, artifact_location: str | None, folder: Path
+    ) -> None:
         self.tracking_uri = tracking_uri
         self._experiment = experiment
         self._sweep_id = sweep_id
         self._artifact_location = None if is_server(tracking_uri) else artifact_location
+        self._folder = folder
         self._experiment_id = ""
         self._run_ids: dict[RunKey, str] = {}
         self._deleted: set[RunKey] = set()
@@ -90,6 +99,13 @@ class Record:
         )  # in as many calls as its limits ask for
         for name, text in change.texts.items():
             self._client.log_text(run_id, text, name)
+        for name, histograms in change.plots.items():
+            self._client.log_figure(run_id, draw_histograms(histograms), name)
+        for path in (self._folder / name for name in change.files):
+            if path.is_file():
+                self._client.log_artifact(run_id, str(path))
+            else:
+                log.warning("%s: is gone, so MLflow doesn't get it.", path)
         if change.dataset is not None:
             self._log_dataset(run_id, change.dataset)
         if change.end_ms is not None:

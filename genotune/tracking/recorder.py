@@ -45,6 +45,7 @@ class Recorder:
             experiment=experiment,
             sweep_id=sweep_id,
             artifact_location=artifact_location,
+            folder=journal.path.parent,
         )
         self._translator = Translator()
         self._changes = Changes()

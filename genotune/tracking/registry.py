@@ -13,7 +13,7 @@ from genotune.errors import SweepError
 from genotune.tracking import names
 from genotune.tracking.signatures import describe_model
 from genotune.tracking.stores import open_client, shown_uri
-from genotune.trainables.model import Model
+from genotune.trainables.model import MODEL_FILE, Model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -73,6 +73,40 @@ def register_winner(
         message = f"{sweep_id}: MLflow ({where}) did not take the winner: {reason} Resume the sweep to try again."
         raise SweepError(message) from error
     return Registered(name, version, run_id, f"models:/{name}@{names.BEST}")
+
+
+def fetch_model(model: str, *, tracking_uri: str, into: Path) -> Path:
+    """The folder of a registered model's own files, which `load_model` reads.
+
+    Args:
+        model: NAME, NAME@ALIAS, models:/NAME@ALIAS or models:/NAME/VERSION; without either the best one.
+        tracking_uri: MLflow's store or server.
+        into: a folder that it is copied to.
+
+    Raises:
+        SweepError: MLflow has no such model, or it is none of genotune's.
+    """
+    client = open_client(tracking_uri)
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    name = model.removeprefix("models:/")
+    where = shown_uri(tracking_uri)
+    try:
+        if "/" in name:
+            version = client.get_model_version(*name.split("/", 1))
+        else:
+            stem, _, alias = name.partition("@")
+            version = client.get_model_version_by_alias(stem, alias or names.BEST)
+        fetched = Path(download_artifacts(artifact_uri=version.source, tracking_uri=tracking_uri, dst_path=str(into)))
+    except MlflowException as error:
+        known = sorted(one.name for one in client.search_registered_models())
+        listed = f"There is: {', '.join(known)}." if known else "It has none; name another --workspace."
+        raise SweepError(f"{model}: no such folder, and no such model in MLflow ({where}). {listed}") from error
+    found = next(fetched.glob(f"**/{MODEL_FILE}"), None)
+    if found is None:
+        raise SweepError(f"{model}: is in MLflow ({where}), but no model of genotune's.")
+    return found.parent
 
 
 def _find_version(client: "MlflowClient", name: str, tags: Mapping[str, str]) -> str | None:

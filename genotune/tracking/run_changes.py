@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from genotune.data.quality import QUALITY_FILE, table_text
 from genotune.journal import Event, SweepState, TrialState
 from genotune.tracking import names
-from genotune.tracking.names import SWEEP, RunKey, RunStatus, trial_key
+from genotune.tracking.names import QUALITY_PLOT, SWEEP, RunKey, RunStatus, trial_key
 
 _ENDS: Final[Mapping[str, RunStatus]] = {
     "complete": "FINISHED",
@@ -49,6 +50,8 @@ class RunChange:
         start_ms: when it began; None: it is there already.
         links: tags whose value is the id of another run.
         texts: artifacts by file name.
+        plots: the histograms of each picture, by its file name; see `draw_histograms`.
+        files: artifacts that lie in the sweep's folder, by name.
         end_ms: None where the run has not ended.
     """
 
@@ -59,6 +62,8 @@ class RunChange:
     links: dict[str, RunKey] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
+    plots: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
     dataset: DatasetFacts | None = None
     status: RunStatus | None = None
     end_ms: int | None = None
@@ -102,6 +107,7 @@ class Translator:
         self._translate: Mapping[str, Callable[[Event, Changes], None]] = {
             "sweep_started": self._sweep_started,
             "driver_started": self._driver_started,
+            "quality": self._quality,
             "proposed": self._proposed,
             "started": self._started,
             "report": self._report,
@@ -111,6 +117,7 @@ class Translator:
             "fold_scored": self._fold_scored,
             "winner": self._winner,
             "scored": self._scored,
+            "tables": self._tables,
             "registered": self._registered,
             "interrupted": self._interrupted,
             "sweep_ended": self._sweep_ended,
@@ -158,6 +165,11 @@ class Translator:
         for trial in self._open_trials():
             changes[trial_key(trial.number)].tags[names.STATUS] = "waiting"
             self._become(trial_key(trial.number), "SCHEDULED", event, changes)
+
+    def _quality(self, event: Event, changes: Changes) -> None:
+        changes[SWEEP].texts |= {QUALITY_FILE: table_text(event.values)}
+        if event.values["histograms"]:
+            changes[SWEEP].plots |= {QUALITY_PLOT: event.values["histograms"]}
 
     def _proposed(self, event: Event, changes: Changes) -> None:
         values = event.values
@@ -251,6 +263,10 @@ class Translator:
         if subject in self._state.baselines:
             changes[RunKey("baseline", subject)].measure(metrics, event, prefix=f"{split}.")
 
+    def _tables(self, event: Event, changes: Changes) -> None:
+        for key in (SWEEP, trial_key(event.values["trial"])):
+            changes[key].files += event.values["files"]
+
     def _registered(self, event: Event, changes: Changes) -> None:
         model, version = event.values["name"], str(event.values["version"])
         changes[SWEEP].tags |= {names.REGISTERED_MODEL: model, names.REGISTERED_VERSION: version}
@@ -320,7 +336,9 @@ def _dataset(facts: Mapping[str, Any]) -> DatasetFacts:
     data, files = facts["data"], facts["files"]
     read = {"data": data, "sha256": sorted((file["role"], file["name"], file["sha256"]) for file in files)}
     tracks, is_trait = data.get("tracks", []), "trait" in data
-    features = [_tensor("int8" if is_trait else "uint8", [-1], name="dosage" if is_trait else "sequence")]
+    features = [
+        _tensor(data.get("dosage", "int8") if is_trait else "uint8", [-1], name="dosage" if is_trait else "sequence")
+    ]
     target = _tensor("float64", [-1], name="phenotype") if is_trait else None
     targets = [target or _tensor("float32", [len(tracks), -1], name="signal")]
     return DatasetFacts(

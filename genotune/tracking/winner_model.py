@@ -13,7 +13,7 @@ from mlflow.pyfunc.model import PythonModel
 
 from genotune.errors import DataError
 from genotune.genome.sequence import encode
-from genotune.store import MISSING_DOSAGE, CodeArray, DosageArray, FloatArray
+from genotune.store import DOSAGE_STEPS, MISSING_DOSAGE, MISSING_STEPS, CodeArray, DosageArray, FloatArray
 from genotune.trainables import load_model
 from genotune.trainables.model import GenotypeModel, SequenceModel
 
@@ -33,8 +33,9 @@ class WinnerModel(PythonModel):
             context: MLflow's; not used.
             model_input: for tracks a column `sequence`, each as long as the model's input; lower case is taken as
                 upper, an unknown base is N. For a trait a row for each sample with a column for each variant, named
-                'id_counted allele' as in a .raw file of `plink2 --export A`, that holds the copies of that allele (0,
-                1, 2; missing where not called), and a column for each covariate. Other columns are ignored.
+                'id_counted allele' as in a .raw file of `plink2 --export A`, that holds the copies of that allele (from
+                0 to 2, in whole or not; missing where not known), and a column for each covariate. Other columns are
+                ignored.
             params: MLflow's; not used.
 
         Returns:
@@ -86,14 +87,18 @@ def _predict_trait(model: GenotypeModel, table: pd.DataFrame) -> FloatArray:
 
 
 def _dosages(table: pd.DataFrame) -> DosageArray:
-    """(sample, variant) codes of a table of copies of alleles."""
+    """(sample, variant) codes of a table of copies of alleles; in steps where some are not whole."""
     copies = table.to_numpy(dtype=np.float64)
-    called = ~np.isnan(copies)
-    strange = called & ~np.isin(copies, (0.0, 1.0, 2.0))
+    known = ~np.isnan(copies)
+    strange = known & ~((copies >= 0) & (copies <= 2))
     if strange.any():
         row, column = np.argwhere(strange)[0]
-        raise DataError(f"sample {row}: {table.columns[column]} is {copies[row, column]:g}; a dosage is 0, 1 or 2.")
-    return np.where(called, copies, MISSING_DOSAGE).astype(np.int8)
+        raise DataError(
+            f"sample {row}: {table.columns[column]} is {copies[row, column]:g}; a dosage lies between 0 and 2."
+        )
+    if (copies[known] % 1 == 0).all():
+        return np.where(known, copies, MISSING_DOSAGE).astype(np.int8)
+    return np.where(known, np.rint(copies * DOSAGE_STEPS), MISSING_STEPS).astype(np.uint16)
 
 
 set_model(WinnerModel())

@@ -9,14 +9,27 @@ from genotune.errors import DataError
 from genotune.settings import build
 from genotune.trainables.boosted_trees_genotypes import GenotypeTrees
 from genotune.trainables.boosted_trees_tracks import TrackTrees
+from genotune.trainables.covariates_only import CovariatesOnly
+from genotune.trainables.elastic_net import ElasticNet
 from genotune.trainables.gblup import GBLUP
+from genotune.trainables.genotype_cnn import GenotypeCNN
 from genotune.trainables.kmer_ridge import KmerRidge
-from genotune.trainables.model import MODEL_FILE, Model
+from genotune.trainables.model import MODEL_FILE, GenotypeModel, Model
 from genotune.trainables.poisson_cnn import PoissonCNN
 from genotune.trainables.torch_module import TorchModule
 from genotune.trainables.trainable import Trainable
 
-FamilySettings = PoissonCNN | TorchModule | TrackTrees | GenotypeTrees | KmerRidge | GBLUP
+FamilySettings = (
+    PoissonCNN
+    | TorchModule
+    | TrackTrees
+    | GenotypeTrees
+    | KmerRidge
+    | GBLUP
+    | ElasticNet
+    | GenotypeCNN
+    | CovariatesOnly
+)
 """The registry. A family that reads several kinds of data stands here once for each."""
 
 FAMILIES: Final[Mapping[str, tuple[type[Trainable[Any, Any]], ...]]] = {
@@ -80,4 +93,9 @@ def load_model(folder: Path, *, trust_code: bool = False) -> Model:
             "you trust who made it: load_model(..., trust_code=True), in MLflow "
             "load_model(..., model_config={'trust_code': True})."
         )
-    return kind.load_model(folder)
+    model = kind.load_model(folder)
+    if not isinstance(model, GenotypeModel):
+        return model
+    from genotune.trainables.prepared_model import with_preparation
+
+    return with_preparation(model, folder)

@@ -1,42 +1,51 @@
 """The family `boosted_trees` on genotypes: a trait from the dosages of its most associated variants."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from genotune.errors import Problem
 from genotune.store import GenotypeOutline, GenotypeStore, Splits
 from genotune.trainables.boosted_trees import BoostedTrees
+from genotune.trainables.boosters import Booster, Trees
+from genotune.trainables.class_weights import ClassWeight, class_weight_problems
 from genotune.trainables.model import Model
+from genotune.trainables.preparation import Prepares
+from genotune.trainables.resampling import AsTheyAre, Resampling, resampling_problems, room_fault
 from genotune.trainables.trainable import FitPlan, Report
 
 
-class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore]):
-    """Hyperparameters of the trees on genotypes.
+class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], Prepares):
+    """Hyperparameters of the trees on genotypes; see `BoostedTrees` and `Prepares` too.
 
     Attributes:
-        n_variants: so many are features, those most associated with the trait on training samples; null: all that are
-            kept. Where filters left fewer, all of them.
+        booster: see `boosters.py`.
+        class_weight: see `class_weights.py`.
+        resample: of a binary trait; see `resampling.py`. The loss in training is then that of the resampled samples.
+        sampling_method: whether examples (`subsample`) are drawn alike or, on CUDA alone, the more likely the larger
+            their gradient.
     """
 
     needs: ClassVar[frozenset[str]] = GenotypeStore.columns
     examples: ClassVar[str] = "samples"
 
     max_depth: Annotated[int, Field(ge=1, le=16)] = 3
-    n_variants: Annotated[int, Field(ge=1)] | None = None
+    booster: Booster = Trees()
+    class_weight: ClassWeight = "none"
+    resample: Resampling = AsTheyAre()
+    sampling_method: Literal["uniform", "gradient_based"] = "uniform"
 
     def problems(self, outline: GenotypeOutline) -> list[Problem]:
-        """More variants than are kept."""
-        if self.n_variants is None or self.n_variants <= outline.n_variants:
-            return []
-        return [
-            Problem(
-                ("n_variants",),
-                f"found {self.n_variants}; at most {outline.n_variants} variants are kept (data.keep_variants). "
-                "Use fewer.",
-            )
-        ]
+        """More variants than are kept, or than fit memory as floats; classes where the trait has none."""
+        n_features = min(self.n_variants or outline.n_variants, outline.n_variants) + outline.n_covariates
+        problems = class_weight_problems(self.class_weight, outline)
+        problems += resampling_problems(self.resample, outline, n_features=n_features)
+        fault = room_fault(outline.n_samples, n_features) if self.booster.kind == "gblinear" else None
+        if fault is not None:
+            problems.append(Problem(("booster",), f"found gblinear; {fault}"))
+        problems += self.variant_problems(outline)
+        return problems
 
     def n_examples(self, outline: GenotypeOutline) -> int:
         """Samples."""

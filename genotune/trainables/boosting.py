@@ -27,7 +27,7 @@ from genotune.trainables.trainable import FitPlan, Progress, Report
 Rows = NDArray[Any]
 """(example, feature), of any type of number."""
 
-MATRICES: Final = Kept[xgboost.QuantileDMatrix](most=2)
+MATRICES: Final = Kept[xgboost.DMatrix](most=2)
 """Binned training data; to make them again takes longer than many a fit."""
 
 _TREES: Final = "state.ubj"
@@ -36,10 +36,14 @@ _MODEL: Final = "model.ubj"
 
 
 class Part(NamedTuple):
-    """Some of the examples: features (example, feature), and targets (example,) or (example, target)."""
+    """Some of the examples: features (example, feature), targets (example,) or (example, target), weights (example,).
+
+    Without weights each counts the same.
+    """
 
     rows: Rows
     targets: FloatArray
+    weights: FloatArray | None = None
 
 
 class _Parts(xgboost.DataIter):
@@ -57,7 +61,7 @@ class _Parts(xgboost.DataIter):
         """Hand over the next part; whether there was one."""
         part = next(self._left, None)
         if part is not None:
-            input_data(data=part.rows, label=part.targets)
+            input_data(data=part.rows, label=part.targets, weight=part.weights)
         return part is not None
 
 
@@ -111,15 +115,17 @@ class Task(NamedTuple):
         store: the data.
         key: what the training data depend on, beside the store and the settings of all trees.
         bin: gives the training data, binned.
-        objective: XGBoost's parameters of the objective.
+        objective: XGBoost's parameters of the objective, and those that are of this kind of data alone.
         as_model: of trees.
+        draws: whether something is drawn in each epoch, whatever the settings of all trees say.
     """
 
     store: Store
     key: tuple[Hashable, ...]
-    bin: Callable[[], xgboost.QuantileDMatrix]
+    bin: Callable[[], xgboost.DMatrix]
     objective: Mapping[str, Any]
     as_model: Callable[[xgboost.Booster], Model]
+    draws: bool = False
 
 
 def boost(settings: BoostedTrees[Any, Any], task: Task, *, report: Report, plan: FitPlan, resume: Path | None) -> Model:
@@ -137,7 +143,7 @@ def boost(settings: BoostedTrees[Any, Any], task: Task, *, report: Report, plan:
     booster = _booster(params, state.trees, matrix)
     while not _over(state, settings, plan=plan):
         started_s, epoch = time.perf_counter(), state.epoch + 1
-        if settings.subsample < 1 or settings.colsample_bytree < 1:
+        if task.draws or settings.subsample < 1 or settings.colsample_bytree < 1:
             booster = _booster(params | {"seed": _seed(plan.seed, epoch)}, state.trees, matrix)
         n_rounds = settings.rounds_per_epoch
         for iteration in range(n_rounds * (epoch - 1), n_rounds * epoch):
@@ -182,9 +188,7 @@ def _params(settings: BoostedTrees[Any, Any], *, plan: FitPlan) -> dict[str, Any
     return {"tree_method": "hist", "verbosity": 0, **of_trees, **on}
 
 
-def _booster(
-    params: Mapping[str, Any], trees: bytes | None, matrix: xgboost.QuantileDMatrix | None = None
-) -> xgboost.Booster:
+def _booster(params: Mapping[str, Any], trees: bytes | None, matrix: xgboost.DMatrix | None = None) -> xgboost.Booster:
     """A booster with these trees, none if None, its random stream at the beginning."""
     return xgboost.Booster(
         dict(params), [] if matrix is None else [matrix], model_file=None if trees is None else bytearray(trees)
@@ -210,12 +214,14 @@ def _check_device(device: str) -> None:
         raise ResourceError("boosted_trees: XGBoost finds no CUDA device here. Mend the driver, or use no GPU.")
 
 
-def _loss(booster: xgboost.Booster, matrix: xgboost.QuantileDMatrix) -> float:
+def _loss(booster: xgboost.Booster, matrix: xgboost.DMatrix) -> float:
     """XGBoost's own metric of the objective, on the training data."""
     return float(booster.eval(matrix, "train").rsplit(":", 1)[1])
 
 
-def predict_rows(booster: xgboost.Booster, rows: Rows, *, missing: float, device: str, n_threads: int) -> FloatArray:
+def predict_rows(
+    booster: xgboost.Booster, rows: Rows, *, missing: float, device: str, n_threads: int, in_place: bool = True
+) -> FloatArray:
     """(example,) or (example, target) predictions.
 
     Args:
@@ -224,8 +230,9 @@ def predict_rows(booster: xgboost.Booster, rows: Rows, *, missing: float, device
         missing: what stands for a missing value in the rows.
         device: that the booster is on.
         n_threads: CPU threads at most.
+        in_place: whether the booster can read the rows where they lie; a linear one can't.
     """
-    if device == "cpu":
+    if device == "cpu" and in_place:
         predicted: FloatArray = booster.inplace_predict(rows, missing=missing)
         return predicted
     # In place it would warn that the rows don't lie on the device, and do the same.

@@ -14,6 +14,7 @@ from genotune.columns import TargetKind
 from genotune.errors import DataError, Problem
 from genotune.store import DosageArray, FloatArray, GenotypeOutline, GenotypeStore, IntArray, Splits, Values, Variants
 from genotune.trainables.gblup_solver import Relationship, centred, decompose, solve, variant_blocks, variant_weights
+from genotune.trainables.importance import EFFECT, Importance, importance_of_effects
 from genotune.trainables.kept import Kept
 from genotune.trainables.model import (
     GenotypeModel,
@@ -23,6 +24,7 @@ from genotune.trainables.model import (
     write_record,
     write_variants,
 )
+from genotune.trainables.preparation import Prepares
 from genotune.trainables.trainable import FitPlan, Progress, Report, Trainable
 
 LEAST_PROBABILITY: Final = 0.001
@@ -34,13 +36,12 @@ _DEPENDENT: Final = 1e-5
 _RELATIONSHIPS: Final = Kept[Relationship](most=2)
 
 
-class GBLUP(Trainable[GenotypeOutline, GenotypeStore]):
+class GBLUP(Trainable[GenotypeOutline, GenotypeStore], Prepares):
     """Hyperparameters of the prediction.
 
     Attributes:
         penalty: ratio of residual to genetic variance, the relationship matrix having a mean diagonal of one; null:
             estimated by REML on the training samples, of each class of a multiclass trait on its own.
-        n_variants: that are used, the most associated ones; null: all that are kept.
         standardize: scale each variant to variance one (VanRaden 2008, method 2); else dosages are only centred
             (method 1), so that common variants weigh more.
     """
@@ -53,15 +54,11 @@ class GBLUP(Trainable[GenotypeOutline, GenotypeStore]):
 
     family: Literal["ridge"] = "ridge"
     penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    n_variants: Annotated[int, Field(ge=1)] | None = None
     standardize: bool = False
 
     def problems(self, outline: GenotypeOutline) -> list[Problem]:
-        """More variants than are kept."""
-        if self.n_variants is None or self.n_variants <= outline.n_variants:
-            return []
-        kept = f"at most {outline.n_variants} variants are kept (data.keep_variants)"
-        return [Problem(("n_variants",), f"found {self.n_variants}; {kept}. Use fewer.")]
+        """See `Prepares.variant_problems`."""
+        return self.variant_problems(outline)
 
     def n_examples(self, outline: GenotypeOutline) -> int:
         """Samples of the split."""
@@ -195,6 +192,17 @@ class GBLUPModel(GenotypeModel):
             return np.asarray(linear / linear.sum(axis=1, keepdims=True), dtype=np.float32)
         least = 0 if self.kind == "count" else -np.inf
         return np.asarray(np.maximum(linear[:, 0], least), dtype=np.float32)
+
+    def importance(self) -> Importance:
+        """Effects in the units of the trait; of classes on the scale of probabilities. See `GenotypeModel`."""
+        return importance_of_effects(
+            self.variants,
+            self.covariate_names,
+            of_variants=self.terms.weights.astype(np.float64),
+            of_covariates=self.terms.covariate_weights,
+            measure="effect_probability" if self.kind in {"binary", "multiclass"} else EFFECT,
+            classes=self.classes,
+        )
 
     def save(self, folder: Path) -> None:
         """Write model.safetensors, variants.tsv and model.json."""

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from genotune.errors import DataError
-from genotune.store import MISSING_DOSAGE, DosageArray, FloatArray, IntArray, Values
+from genotune.store import DOSAGE_STEPS, DosageArray, FloatArray, IntArray, Values, copies, missing_code
 
 _BLOCK_VARIANTS: Final = 1024
 _FEW_VARIANTS: Final = 4
@@ -87,8 +87,8 @@ class _LeastSquares(NamedTuple):
 
 def centred(dosage: DosageArray, means: FloatArray) -> FloatArray:
     """Dosages less the means, 0 where missing: (sample, variant) float32."""
-    values = dosage.astype(np.float32) - means
-    values[dosage == MISSING_DOSAGE] = 0
+    values = copies(dosage) - means
+    values[np.isnan(values)] = 0
     return values
 
 
@@ -250,14 +250,15 @@ def _least_squares(rotated: Rotated, penalty: float) -> _LeastSquares:
 
 
 def _moments(dosage: DosageArray, samples: IntArray) -> tuple[FloatArray, Values]:
-    """Mean of called genotypes and variance with missing ones at the mean, of each variant: (variant,) each."""
+    """Mean of known dosages and variance with missing ones at the mean, of each variant: (variant,) each."""
     m = dosage.shape[1]
     means, variances = np.zeros(m, dtype=np.float32), np.zeros(m)
     for part in variant_blocks(m):
         codes = dosage[:, part][samples]
-        called = codes != MISSING_DOSAGE
-        total = np.sum(codes, axis=0, where=called, dtype=np.int64)
-        means[part] = total / np.maximum(called.sum(axis=0), 1)
+        known = codes != missing_code(codes)
+        # Whole numbers, so that nothing is rounded.
+        total = np.sum(codes, axis=0, where=known, dtype=np.int64)
+        means[part] = total / np.maximum(known.sum(axis=0), 1) / (DOSAGE_STEPS if codes.dtype == np.uint16 else 1)
         variances[part] = np.mean(centred(codes, means[part]).astype(np.float64) ** 2, axis=0)
     return means, variances
 

@@ -5,7 +5,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -14,6 +14,7 @@ from genotune.columns import TargetKind
 from genotune.errors import DataError
 from genotune.settings import Settings, build
 from genotune.store import N_CODE, CodeArray, DosageArray, FloatArray, GenotypeStore, IntArray, SequenceStore, Variants
+from genotune.trainables.importance import Importance
 
 MODEL_FILE: Final = "model.json"
 """What a saved model's folder always has: its family, the version of its format, and the family's own facts."""
@@ -118,6 +119,20 @@ def _between(codes: CodeArray, first: int, end: int) -> CodeArray:
     return found
 
 
+class Trait(NamedTuple):
+    """What is predicted, and from which covariates beside the variants."""
+
+    name: str
+    kind: TargetKind
+    classes: tuple[str, ...]
+    covariate_names: tuple[str, ...]
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Self:
+        """That of a model whose record was read."""
+        return cls(record["trait"], record["kind"], tuple(record["classes"]), tuple(record["covariates"]))
+
+
 class GenotypeModel(Model):
     """Predicts a trait from dosages and covariates.
 
@@ -125,7 +140,7 @@ class GenotypeModel(Model):
         trait: what is predicted.
         kind: of the trait.
         classes: names of the classes of a binary or multiclass trait; none of any other.
-        variants: whose dosages `predict` takes, in order; of a store it was fitted on, the first ones.
+        variants: whose dosages `predict` takes, in order.
         covariate_names: of the covariates that `predict` takes, in order.
     """
 
@@ -147,12 +162,16 @@ class GenotypeModel(Model):
             "n_variants": len(self.variants.ids),
         }
 
+    def importance(self) -> Importance | None:
+        """How much each variant and covariate counts for; None where the family has nothing to say that holds."""
+        return None
+
     @abstractmethod
     def predict(self, dosage: DosageArray, covariates: FloatArray) -> FloatArray:
         """The trait of each sample, in its own units; of classes their probabilities.
 
         Args:
-            dosage: (sample, variant), copies of the counted alleles of `variants`; MISSING_DOSAGE where not called.
+            dosage: (sample, variant), copies of the counted alleles of `variants`, in the code of a store.
             covariates: (sample, covariate).
 
         Returns:
@@ -161,20 +180,21 @@ class GenotypeModel(Model):
         """
 
     def predict_samples(self, store: GenotypeStore, samples: IntArray, *, batch: int = 4096) -> FloatArray:
-        """As `predict`, of samples of a store whose first variants are the model's.
+        """As `predict`, of samples of a store that has the model's variants, in any order.
 
         Args:
             store: the data.
             samples: (sample,) indices.
             batch: samples that are handed to `predict` at once.
         """
-        n = len(self.variants.ids)
-        parts = [
-            self.predict(
-                store.dosage[samples[first : first + batch], :n], store.covariates[samples[first : first + batch]]
-            )
-            for first in range(0, max(1, len(samples)), batch)
-        ]
+        places = store.variants.places_of(self.variants)
+        assert (places >= 0).all(), f"the store lacks {np.count_nonzero(places < 0)} of the model's variants"
+        is_prefix = np.array_equal(places, np.arange(len(places)))
+        columns = slice(len(places)) if is_prefix else places
+        parts = []
+        for first in range(0, max(1, len(samples)), batch):
+            some = samples[first : first + batch]
+            parts.append(self.predict(store.dosage[some][:, columns], store.covariates[some]))
         return np.concatenate(parts)
 
 
@@ -212,9 +232,9 @@ def read_record(folder: Path, family: type[_S], *, file_format: int) -> tuple[di
     return record, settings
 
 
-def write_variants(variants: Variants, folder: Path) -> None:
-    """Write which variants a saved model takes, a line each, in order."""
-    with (folder / _VARIANTS_FILE).open("w", newline="") as file:
+def write_variants(variants: Variants, folder: Path, *, name: str = _VARIANTS_FILE) -> None:
+    """Write which variants a saved model takes, a line each, in order, to a file of this name."""
+    with (folder / name).open("w", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(_VARIANT_COLUMNS)
         writer.writerows(
@@ -230,9 +250,9 @@ def write_variants(variants: Variants, folder: Path) -> None:
         )
 
 
-def read_variants(folder: Path) -> Variants:
+def read_variants(folder: Path, *, name: str = _VARIANTS_FILE) -> Variants:
     """The variants that `write_variants` wrote."""
-    with (folder / _VARIANTS_FILE).open(newline="") as file:
+    with (folder / name).open(newline="") as file:
         rows = list(csv.reader(file, delimiter="\t"))[1:]
     contigs, starts, ids, counted, other, frequency = zip(*rows, strict=True) if rows else ((),) * 6
     return Variants(

@@ -8,7 +8,6 @@ one worker would have taken.
 
 import json
 import math
-import os
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -32,6 +31,7 @@ from genotune.trainables.sequence_network import PlateauSchedule, SequenceNetwor
 from genotune.trainables.sequence_network_model import LinkedNetwork, Outputs, SequenceNetworkModel, check_shape
 from genotune.trainables.steering import Steering, learning_rate_at
 from genotune.trainables.targets import Targets, TrackStatistics, track_statistics
+from genotune.trainables.torch_process import prepare_process, seed_torch
 from genotune.trainables.trainable import FitError, FitPlan, Progress, Report
 from genotune.trainables.window_selection import EpochDraw, draw_epoch, select_windows
 
@@ -58,10 +58,7 @@ def fit(
     Raises:
         FitError: the training contigs hold no window that was asked for; the tracks or the network don't fit the loss.
     """
-    torch.set_num_threads(plan.n_threads)
-    if plan.device == "cuda":
-        torch.cuda.set_per_process_memory_fraction(plan.gpu_share)
-    _set_determinism(plan.reproducible, plan.device)
+    prepare_process(plan)
     loop = _Loop(settings, store, splits, plan=plan)
     start = loop.restore(resume) if resume else 0
     for epoch in range(start + 1, plan.max_epochs + 1):
@@ -94,7 +91,7 @@ class _Loop:
 
     def _make_network(self, statistics: TrackStatistics) -> None:
         settings, plan, store = self.settings, self.plan, self.store
-        _seed_torch(plan.seed, 0)
+        seed_torch(plan.seed, 0)
         inner = settings.build_network(len(store.tracks), plan=plan)
         self.network = LinkedNetwork(inner, link=self.outputs.link, start=_start(statistics, store.kind)).to(
             plan.device
@@ -138,7 +135,7 @@ class _Loop:
     def run_epoch(self, epoch: int) -> Mapping[str, float]:
         """Pass once over the windows; what was measured on the way."""
         settings, started_s = self.settings, time.perf_counter()
-        _seed_torch(self.plan.seed, epoch, rank=self.plan.rank)
+        seed_torch(self.plan.seed, epoch, rank=self.plan.rank)
         draw = self._draw(epoch)
         self.trained.train()
         sums = torch.zeros(3, dtype=torch.float64, device=self.plan.device)
@@ -288,18 +285,3 @@ def _positive_weights(loss: Loss, statistics: TrackStatistics) -> Tensor | None:
         return None
     positive = torch.from_numpy(statistics.positive).clamp(min=_SMALL)
     return (1 - positive) / positive
-
-
-def _seed_torch(seed: int, epoch: int, *, rank: int = 0) -> None:
-    """Seed torch's generators from the seed and the epoch (0: the first weights, the same for all ranks)."""
-    entropy = [seed, epoch, rank] if rank else [seed, epoch]
-    torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1))
-
-
-def _set_determinism(reproducible: bool, device: str) -> None:
-    """Only deterministic kernels, or any; set both ways, for the process may have run another trial before."""
-    if reproducible and device == "cuda":
-        # cuBLAS reads it when it is first used, and is not deterministic without it.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(reproducible)
-    torch.backends.cudnn.benchmark = not reproducible

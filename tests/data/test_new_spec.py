@@ -99,7 +99,10 @@ def test_a_set_of_files_that_makes_no_spec_is_refused(cohort, names, message):
         (["none.bed"], r"^none\.bed, none\.bim, none\.fam: no such files; a PLINK fileset is three files"),
         (["none.bed", "traits.tsv"], r"^none\.bed, none\.bim, none\.fam: no such files"),
         (["rats.bed", "none.tsv"], r"^none\.tsv: no such file"),
-        (["new.pgen", "traits.tsv"], r"^new\.pgen: a fileset of PLINK 2; .* plink2 --pfile new --make-bed"),
+        (
+            ["new.pgen", "traits.tsv"],
+            r"^new\.pgen, new\.psam, new\.pvar: no such files; a PLINK 2 fileset is three files",
+        ),
     ],
 )
 def test_a_file_that_cant_be_read_is_named_as_it_was_typed(cohort, names, message):

@@ -10,7 +10,7 @@ from data.plink_builders import MAGIC, default_bim, default_fam, packed, write_f
 
 from genotune.columns import COVARIATE, DOSAGE, PHENOTYPE
 from genotune.data import AnySourceSettings
-from genotune.data.plink import PlinkSettings
+from genotune.data.plink_settings import PlinkSettings
 from genotune.data.source import SourceSettings
 from genotune.errors import DataError
 from genotune.genome.sample_groups import Fold
@@ -92,7 +92,7 @@ def test_the_source_keeps_the_contract(project):
 def test_planning_loads_no_reader_of_genotypes(project):
     project.write()
     code = (
-        "from genotune.data.plink import PlinkSettings; import sys; from pathlib import Path\n"
+        "from genotune.data.plink_settings import PlinkSettings; import sys; from pathlib import Path\n"
         "values = {'kind': 'plink', 'genotypes': 'mice.bed', 'phenotypes': 'traits.tsv', 'trait': 'CD8'}\n"
         "PlinkSettings(**values).plan(Path(sys.argv[1]))\n"
         "print(*{'ray', 'bed_reader', 'torch', 'xgboost'} & set(sys.modules))"
@@ -106,7 +106,7 @@ def test_planning_loads_no_reader_of_genotypes(project):
 def test_the_store_holds_what_the_files_say(project):
     project.columns["age"][3] = "41"
     plan = project.plan(filters=OPEN, covariates=["age"])
-    store, notes = read(plan)
+    store, notes, _ = read(plan)
     order = [int(name.removeprefix("rs")) for name in store.variants.ids.tolist()]
     assert sorted(order) == list(range(N_VARIANTS))
     np.testing.assert_array_equal(store.dosage, project.dosage[:, order])
@@ -175,7 +175,7 @@ def test_long_ids_count_in_the_size_of_the_store(project):
 
 def selected(plan, fold):
     """Everything that is learned before any trial, as plain values."""
-    store, notes = plan.read_store_here(fold)
+    store, notes, _ = plan.read_store_here(fold)
     return notes, store.variants.ids.tolist(), store.variants.frequency.tolist()
 
 
@@ -392,7 +392,7 @@ def test_variants_that_do_not_vary_in_training_samples_are_left_out_and_counted(
     project.dosage[fold.validation, 3] = 0
     project.dosage[:, 4] = -1
     project.dosage[fold.train, 5] = 1
-    store, notes = read(project.plan(filters=OPEN))
+    store, notes, _ = read(project.plan(filters=OPEN))
     assert sorted(store.variants.ids.tolist()) == sorted(f"rs{i}" for i in range(N_VARIANTS) if i not in (3, 4, 5))
     assert notes[0].startswith("27 of 30 variants pass the filters in 12 training samples (3 without variation);")
 
@@ -511,8 +511,8 @@ def test_a_split_is_named_by_its_samples(project):
 def test_an_outline_says_how_much_a_split_holds(project):
     plan = project.plan(trait="case", covariates=["age", "sex"], keep_variants=9)
     outline = plan.outline(np.arange(5))
-    assert outline == (5, 9, "binary", 2, 2)
-    assert project.plan(keep_variants=99).outline(np.arange(5)) == (5, 30, "quantitative", 0, 0)
+    assert outline == (5, 9, "binary", 2, 2, False)
+    assert project.plan(keep_variants=99).outline(np.arange(5)) == (5, 30, "quantitative", 0, 0, False)
 
 
 def test_the_record_says_whose_samples_were_split_how_without_naming_them(project):
@@ -527,6 +527,7 @@ def test_the_record_says_whose_samples_were_split_how_without_naming_them(projec
         "covariates": ["sex=m"],
         "n_samples": 24,
         "n_variants": 30,
+        "dosage": "int8",
         "splits": {
             split: {"n_samples": ids.count(b"I"), "ids_sha256": hashlib.sha256(ids).hexdigest()}
             for split, ids in lines.items()
@@ -534,6 +535,79 @@ def test_the_record_says_whose_samples_were_split_how_without_naming_them(projec
     }
     assert json.loads(json.dumps(record)) == record
     assert plan.record(fold_of([2, 0, 1], [3], [23])) == record
+
+
+def write_study(project, rows, *, columns="CHR BP SNP A1 A2 BETA P EAF"):
+    """Another study of these variants."""
+    lines = [columns, *(f"1 {1000 * variant + 1001} rs{variant} {rest}" for variant, rest in rows)]
+    (project.folder / "gwas.tsv").write_text("".join(line.replace(" ", "\t") + "\n" for line in lines))
+
+
+STUDY = {"filters": OPEN, "summary_statistics": "gwas.tsv"}
+
+
+def test_a_store_holds_the_p_values_of_another_study_in_the_order_of_its_variants(project):
+    write_study(project, [(3, "A G 0.1 0.01 0.2"), (7, "G A 0.1 1e-400 0.2"), (9, "C T 0.1 0.1 0.2"), (8, "A C 1 1 0")])
+    plan = project.plan(**STUDY, keep_variants=25)
+    store, notes, _ = read(plan)
+    expected = [{"rs3": -2.0, "rs7": -400.0, "rs9": -1.0}.get(name, np.nan) for name in store.variants.ids.tolist()]
+    np.testing.assert_allclose(store.summary_log10_p, expected)
+    assert 2 <= np.count_nonzero(~np.isnan(expected)) <= 3
+    np.testing.assert_array_equal(store.variants.ids, read(project.plan(filters=OPEN)).store.variants.ids[:25])
+    assert store.nbytes <= plan.store_nbytes <= 1.01 * store.nbytes
+    assert plan.outline(np.arange(5)).has_summary
+    (warning,) = plan.notes
+    assert warning.startswith("gwas.tsv: variants are chosen by the results of another study.")
+    assert notes[1] == (
+        "gwas.tsv: 3 of 30 variants are found; of these 1 count the other allele, 1 are both. Of the others 26 are "
+        "absent, 1 have other alleles there."
+    )
+    assert plan.fingerprints()[-1]["path"] == "gwas.tsv"
+    assert read(project.plan(filters=OPEN)).store.summary_log10_p is None
+
+
+def test_variants_may_be_kept_by_another_study_alone(project):
+    write_study(project, [(variant, f"A G 0.1 {0.9 / (1 + variant)} 0.2") for variant in range(5, 20)])
+    store, notes, _ = read(project.plan(**STUDY, keep_by="summary", keep_variants=4))
+    assert store.variants.ids.tolist() == ["rs19", "rs18", "rs17", "rs16"]
+    assert notes[0] == (
+        "15 of 30 variants pass the filters in 12 training samples (15 that the summary statistics lack); the 4 most "
+        "associated in the summary statistics are kept."
+    )
+    every, notes, _ = read(project.plan(**STUDY, keep_by="summary"))
+    assert every.variants.ids.tolist() == [f"rs{variant}" for variant in range(19, 4, -1)]
+    assert "all of them are kept, the most associated in the summary statistics first." in notes[0]
+
+
+def test_which_strand_another_study_means_is_told_by_training_samples(project):
+    project.bim = [(*row[:4], "A", "T") for row in project.bim]
+    project.dosage = project.rng.binomial(2, 0.1, size=(N_SAMPLES, N_VARIANTS))
+    write_study(project, [(variant, "A T 0.1 0.01 0.1") for variant in range(N_VARIANTS)])
+    plan = project.plan(**STUDY)
+    fold = plan.resolve(family_split())
+    found = plan.read_store_here(fold).store
+    is_told = ~np.isnan(found.summary_log10_p)
+    assert is_told.tolist() == (np.minimum(found.variants.frequency, 1 - found.variants.frequency) <= 0.4).tolist()
+    project.dosage[np.concatenate([fold.validation, fold.test])] = 2
+    again = project.plan(**STUDY).read_store_here(fold).store
+    np.testing.assert_array_equal(again.summary_log10_p, found.summary_log10_p)
+    project.dosage[fold.train] = 1
+    project.dosage[fold.train[:2]] = 0
+    moved = project.plan(**STUDY, keep_variants=5).read_store_here(fold).store
+    assert np.isnan(moved.summary_log10_p).all(), "near a half among training samples"
+
+
+def test_a_study_that_is_not_there_or_of_other_variants_is_refused_when_planning(project):
+    with pytest.raises(pydantic.ValidationError, match="keep_by: summary needs the table of another study"):
+        project.settings(keep_by="summary")
+    with pytest.raises(DataError, match=r"^gwas\.tsv: no such file"):
+        project.plan(**STUDY)
+    write_study(project, [(70, "A G 0.1 0.01 0.2")])
+    with pytest.raises(DataError, match=r"^gwas\.tsv: none of its 1 variants is one of the 30 of the genotypes"):
+        project.plan(**STUDY)
+    write_study(project, [(1, "A C 0.1 0.01 0.2"), (2, "A G 0.1 0.01 0.2")])
+    with pytest.raises(DataError, match=r"^none of the 30 variants passes .*, or write data\.keep_by: association\.$"):
+        read(project.plan(**STUDY | {"filters": {"min_maf": 0.5}}, keep_by="summary"))
 
 
 def test_fingerprints_name_each_file_as_the_spec_does(project):

@@ -5,9 +5,10 @@ from data.plink_builders import MAGIC, packed, write_fileset, write_rows
 
 from genotune.columns import DOSAGE, VARIANT
 from genotune.data import plink_datasource
+from genotune.data.bed_file import BedDecoder
 from genotune.data.files import InputFile
-from genotune.data.plink import PlinkSettings
 from genotune.data.plink_datasource import DosageReader, StatisticsReader, VariantDatasource, rows_of
+from genotune.data.plink_settings import PlinkSettings
 from genotune.data.ray_reading import read_tables
 from genotune.data.variant_statistics import Statistics, block_statistics, trait_basis
 from genotune.errors import DataError
@@ -34,14 +35,14 @@ def dosage_reader(folder, dosage, *, samples=None):
     bed = InputFile(write_fileset(folder, "x", dosage), "data/x.bed")
     n_samples, n_variants = dosage.shape
     rows = np.arange(n_samples) if samples is None else np.array(samples)
-    return DosageReader(bed, n_samples, n_variants, rows)
+    return DosageReader(BedDecoder(bed, n_samples, n_variants), rows)
 
 
 def statistics_reader(folder, dosage, *, samples):
     trait = np.random.default_rng(1).normal(size=len(samples))
     basis = trait_basis(trait, np.empty((len(samples), 0), dtype=np.float32), kind="quantitative")
     reader = dosage_reader(folder, dosage, samples=samples)
-    return StatisticsReader(reader.bed, reader.n_samples, reader.n_variants, reader.samples, basis)
+    return StatisticsReader(reader.decoder, reader.samples, basis)
 
 
 def gathered(tables):
@@ -77,7 +78,7 @@ def test_only_the_bed_is_needed_to_decode(tmp_path):
 
 @pytest.mark.parametrize("n_samples", [1, 1000, 500_000, 100_000_000])
 def test_blocks_are_bounded_and_hold_each_variant_once(n_samples):
-    reader = DosageReader(InputFile(None, "x.bed"), n_samples, 3000, np.empty(n_samples, dtype=np.int8))
+    reader = DosageReader(BedDecoder(InputFile(None, "x.bed"), n_samples, 3000), np.empty(n_samples, dtype=np.int8))
     variants = np.arange(0, 9000, 3)
     blocks = reader.blocks(variants)
     assert np.concatenate(blocks).tolist() == variants.tolist()
@@ -118,7 +119,7 @@ def test_statistics_come_as_named_columns_of_the_chosen_samples(tmp_path):
     reader = statistics_reader(tmp_path, dosage, samples=samples)
     table = reader.table(np.array([4, 9]))
     assert table.column_names == [VARIANT, *Statistics._fields]
-    assert table.schema.types == [pa.int64()] * 4 + [pa.float64()]
+    assert table.schema.types == [pa.int64()] * 5 + [pa.float64()] * 2
     assert table[VARIANT].to_pylist() == [4, 9]
     known = block_statistics(dosage[np.ix_(samples, [4, 9])], reader.basis)
     for name, column in known._asdict().items():
@@ -147,14 +148,14 @@ CUTS = [
 @pytest.mark.parametrize("size", CUTS)
 def test_a_bed_that_was_cut_short_since_it_was_planned_is_named(tmp_path, size):
     reader = dosage_reader(tmp_path, draw())
-    reader.bed.path.write_bytes((MAGIC + packed(draw()))[:size])
+    reader.decoder.bed.path.write_bytes((MAGIC + packed(draw()))[:size])
     with pytest.raises(DataError, match=r"^data/x\.bed: can't be decoded: .*\. Copy it again\.$"):
         reader.decode(np.arange(N_VARIANTS))
 
 
 def test_a_bed_that_is_gone_since_it_was_planned_is_named(tmp_path):
     reader = dosage_reader(tmp_path, draw())
-    reader.bed.path.unlink()
+    reader.decoder.bed.path.unlink()
     with pytest.raises(DataError, match=r"^data/x\.bed: can't be decoded: .*\. Copy it again\.$"):
         reader.decode(np.arange(N_VARIANTS))
 
@@ -187,7 +188,7 @@ def test_the_datasets_gather_into_the_store_that_is_decoded_without_ray(tmp_path
     # Each variant stands there twice, so that ranks rest on ties too.
     plan = plan_of(tmp_path, np.tile(draw(), 2), filters={"min_maf": 0, "min_call_rate": 0}, keep_variants=keep)
     fold, told = fold_of(plan), []
-    (store, notes), here = plan.read_store(fold, lambda *done: told.append(done)), plan.read_store_here(fold)
+    (store, notes, _), here = plan.read_store(fold, lambda *done: told.append(done)), plan.read_store_here(fold)
     assert notes == here.notes
     for name in ("dosage", "phenotype", "covariates", "samples"):
         np.testing.assert_array_equal(getattr(store, name), getattr(here.store, name))

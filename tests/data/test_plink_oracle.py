@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from data.plink_builders import write_fileset, write_rows
 
-from genotune.data.plink import PlinkSettings
+from genotune.data.genotype_opening import open_genotypes
 from genotune.data.plink_datasource import DosageReader, StatisticsReader
-from genotune.data.variant_statistics import block_statistics, hardy_weinberg_p, trait_basis
+from genotune.data.plink_settings import PlinkSettings
+from genotune.data.variant_statistics import block_statistics, trait_basis
+from genotune.genome.hardy_weinberg import hardy_weinberg_p
 from genotune.genome.splits import Fold
 from genotune.settings import build
 
@@ -92,12 +94,12 @@ def plan():
 
 
 def dosage_of(plan):
-    reader = DosageReader(plan.fileset.bed, N_SAMPLES, N_VARIANTS, np.arange(N_SAMPLES))
+    reader = DosageReader(plan.genotypes.decoder, np.arange(N_SAMPLES))
     return reader.decode(np.arange(N_VARIANTS))
 
 
 def statistics_of(plan, rows, *, basis):
-    reader = StatisticsReader(plan.fileset.bed, N_SAMPLES, N_VARIANTS, rows, basis)
+    reader = StatisticsReader(plan.genotypes.decoder, rows, basis)
     return block_statistics(reader.decode(np.arange(N_VARIANTS)), basis)
 
 
@@ -136,7 +138,7 @@ def test_frequencies_and_hardy_weinberg_equal_those_of_plink(answer, plan):
     p = hardy["P"].astype(float)
     assert len(p) == N_VARIANTS
     assert p.min() < 1e-40
-    np.testing.assert_allclose(hardy_weinberg_p(found), p, rtol=1e-5)
+    np.testing.assert_allclose(hardy_weinberg_p(found.n_two, found.n_one, n_none=found.n_none), p, rtol=1e-5)
 
 
 @pytest.mark.parametrize("covariates", [[], ["male"]])
@@ -175,4 +177,55 @@ def test_missing_genotypes_are_those_of_plink(tmp_path):
     frequencies, hardy = report(tmp_path / "plink.afreq"), report(tmp_path / "plink.hardy")
     np.testing.assert_allclose(found.frequency, frequencies["ALT_FREQS"].astype(float), rtol=1e-5)
     assert found.n_called.tolist() == [int(n) // 2 for n in frequencies["OBS_CT"]]
-    np.testing.assert_allclose(hardy_weinberg_p(found), hardy["P"].astype(float), rtol=1e-5)
+    np.testing.assert_allclose(
+        hardy_weinberg_p(found.n_two, found.n_one, n_none=found.n_none), hardy["P"].astype(float), rtol=1e-5
+    )
+
+
+def test_a_pgen_that_plink_makes_of_the_mice_holds_their_dosages_allele_by_allele(answer, plan, tmp_path):
+    """`answer` is what PLINK exports of the .bed."""
+    subprocess.run(
+        [
+            PLINK,
+            "--bfile",
+            answer.with_name("mice"),
+            "--chr-set",
+            "19",
+            "--make-pgen",
+            "vzs",
+            "--out",
+            tmp_path / "mice",
+        ],
+        check=True,
+        capture_output=True,
+    )
+    genotypes = open_genotypes(tmp_path, "mice.pgen")
+    names, dosage = exported(answer.with_suffix(".raw"))
+    variants = genotypes.variants
+    assert names == [f"{name}_{allele}" for name, allele in zip(variants.ids, variants.counted, strict=True)]
+    np.testing.assert_array_equal(variants.counted, plan.variants.counted)
+    np.testing.assert_array_equal(
+        variants.starts[plan.variants.starts >= 0], plan.variants.starts[plan.variants.starts >= 0]
+    )
+    np.testing.assert_array_equal(genotypes.samples.iids, plan.genotypes.samples.iids)
+    found = genotypes.decoder.decode(np.arange(N_SAMPLES), np.arange(N_VARIANTS))
+    assert found.dtype == np.int8
+    np.testing.assert_array_equal(found, dosage)
+    np.testing.assert_array_equal(found, dosage_of(plan))
+
+
+@pytest.mark.parametrize("ending", [".vcf.gz", ".bcf"])
+def test_a_vcf_that_plink_makes_of_mice_holds_their_dosages(answer, plan, tmp_path, ending):
+    kind = {".vcf.gz": ["vcf", "bgz"], ".bcf": ["bcf"]}[ending]
+    prefix, out = answer.with_name("mice"), tmp_path / "mice"
+    run_plink(prefix, tmp_path / "sorted", "--sort-vars", "--chr", "19", "--make-pgen")
+    command = ["--pfile", tmp_path / "sorted", "--chr-set", "19", "--export", *kind, "id-paste=iid", "--out", out]
+    subprocess.run([PLINK, *map(str, command)], check=True, capture_output=True)
+    genotypes = open_genotypes(tmp_path, f"mice{ending}")
+    place = {name: row for row, name in enumerate(plan.variants.ids.tolist())}
+    rows = np.array([place[name] for name in genotypes.variants.ids.tolist()])
+    assert len(rows) == np.count_nonzero(plan.variants.contigs == "19") > 100
+    np.testing.assert_array_equal(genotypes.samples.iids, plan.genotypes.samples.iids)
+    np.testing.assert_array_equal(genotypes.variants.counted, plan.variants.counted[rows])
+    found = genotypes.decoder.decode(np.arange(N_SAMPLES), np.arange(len(rows)))
+    np.testing.assert_array_equal(found, dosage_of(plan)[:, rows])

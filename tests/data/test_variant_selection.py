@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genotune.data.variant_selection import FilterSettings, Selection, select_variants
+from genotune.data.variant_selection import FilterSettings, select_variants
 from genotune.data.variant_statistics import Statistics
 from genotune.errors import DataError
 from genotune.settings import build
@@ -17,7 +17,7 @@ def select(*variants, n_samples=None, keep=None, **filters):
     n_two, n_one, n_none, association = zip(*variants, strict=True)
     counts = [np.array(column, dtype=np.int64) for column in (n_two, n_one, n_none)]
     return select_variants(
-        Statistics(*counts, np.array(association, dtype=np.float64)),
+        Statistics(*counts, sum(counts), 2.0 * counts[0] + counts[1], np.array(association, dtype=np.float64)),
         filters=build(FilterSettings, NO_FILTERS | filters),
         keep=keep,
         n_samples=int(sum(counts).max()) if n_samples is None else n_samples,
@@ -129,10 +129,17 @@ def test_the_note_says_what_each_filter_took_and_counts_no_variant_twice():
 
 def test_the_note_says_that_only_the_most_associated_are_kept():
     found = select((5, 5, 5, 0.1), (5, 5, 5, 0.3), keep=1)
-    assert found == Selection(
-        found.variants,
-        ("2 of 2 variants pass the filters in 15 training samples; the 1 most associated with CD8 are kept.",),
+    assert found.notes == (
+        "2 of 2 variants pass the filters in 15 training samples; the 1 most associated with CD8 are kept.",
     )
+    assert found.counts == {
+        "in all": 2,
+        "without variation": 0,
+        "with a call rate below 0": 0,
+        "with a minor allele frequency below 0": 0,
+        "left": 2,
+        "kept": 1,
+    }
 
 
 def test_thousands_are_written_as_such():

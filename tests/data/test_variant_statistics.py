@@ -1,6 +1,4 @@
 import itertools
-import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,12 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genotune.data.variant_statistics import (
-    Statistics,
     block_statistics,
-    hardy_weinberg_p,
     join_statistics,
     trait_basis,
 )
+from genotune.store import DOSAGE_STEPS, MISSING_STEPS
 
 N = 60
 
@@ -56,24 +53,6 @@ def association_by_least_squares(dosage, trait, covariates, *, kind):
         unexplained = residuals(left, residuals(columns, beside))
         found.append(1 - (unexplained @ unexplained) / (left @ left))
     return np.array(found)
-
-
-def hardy_weinberg_by_enumeration(n_two, n_one, n_none):
-    """The exact p-value in fractions: each number of heterozygotes that these allele counts allow."""
-    n, copies = n_two + n_one + n_none, 2 * n_two + n_one
-    chances = {}
-    for hets in range(copies % 2, min(copies, 2 * n - copies) + 1, 2):
-        twos = (copies - hets) // 2
-        ways = math.comb(n, hets) * math.comb(n - hets, twos) * 2**hets
-        chances[hets] = Fraction(ways, math.comb(2 * n, copies))
-    assert sum(chances.values()) == 1
-    return float(sum(chance for chance in chances.values() if chance <= chances[n_one]))
-
-
-def counted(*genotypes):
-    """Statistics of variants with these numbers of samples with two, one and no copies."""
-    n_two, n_one, n_none = np.array(genotypes, dtype=np.int64).T
-    return Statistics(n_two, n_one, n_none, np.full(len(genotypes), 0.5))
 
 
 def test_genotypes_are_counted_and_missing_ones_are_not():
@@ -194,7 +173,6 @@ def test_which_allele_is_counted_does_not_matter():
     one, two = block_statistics(dosage, basis), block_statistics(other, basis)
     np.testing.assert_allclose(one.association, two.association, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(one.frequency, 1 - two.frequency, rtol=1e-12)
-    np.testing.assert_array_equal(hardy_weinberg_p(one), hardy_weinberg_p(two))
 
 
 @settings(max_examples=30, deadline=None)
@@ -246,49 +224,56 @@ def test_one_block_of_the_counts_of_many_samples_stays_exact():
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-12)
 
 
-# The example of 100 samples with 21 copies of the rarer allele. Source: Wigginton et al. 2005.
-WIGGINTON = {
-    7: 0.000001,
-    9: 0.000048,
-    11: 0.000919,
-    13: 0.010293,
-    15: 0.069576,
-    17: 0.284042,
-    19: 1.0,
-    21: 0.593645,
-}
+def in_steps(copies):
+    """uint16 codes of copies of an allele, NaN where missing."""
+    return np.where(np.isnan(copies), MISSING_STEPS, np.rint(copies * DOSAGE_STEPS)).astype(np.uint16)
 
 
-def test_hardy_weinberg_equals_the_example_of_its_authors():
-    hets = np.array(list(WIGGINTON))
-    twos = (21 - hets) // 2
-    found = hardy_weinberg_p(counted(*zip(twos, hets, 100 - hets - twos, strict=True)))
-    np.testing.assert_allclose(found, list(WIGGINTON.values()), atol=5e-7)
+def some_fractions(rng, n_samples, n_variants, *, missing=0.1):
+    """Whole multiples of a step."""
+    copies = np.rint(rng.uniform(0, 2, (n_samples, n_variants)) * DOSAGE_STEPS) / DOSAGE_STEPS
+    copies[rng.random(copies.shape) < missing] = np.nan
+    return copies
 
 
-def test_hardy_weinberg_by_hand():
-    # Two samples, two copies: hets 0 by 2 of 6 ways, hets 2 by 4 of 6.
-    np.testing.assert_allclose(hardy_weinberg_p(counted((1, 0, 1), (0, 2, 0))), [1 / 3, 1], rtol=1e-12)
+def test_whole_dosages_in_steps_say_what_they_say_as_copies():
+    rng = np.random.default_rng(0)
+    dosage = draw_dosage(rng, N, 20)
+    basis = trait_basis(rng.normal(size=N), rng.normal(size=(N, 2)).astype(np.float32), kind="quantitative")
+    steps = in_steps(np.where(dosage < 0, np.nan, dosage))
+    whole, found = block_statistics(dosage, basis), block_statistics(steps, basis)
+    for name in ("n_two", "n_one", "n_none", "n_known", "copies"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+    np.testing.assert_allclose(found.association, whole.association, rtol=1e-6, atol=1e-9)
 
 
-def test_without_copies_or_genotypes_nothing_speaks_against_hardy_weinberg():
-    np.testing.assert_array_equal(hardy_weinberg_p(counted((0, 0, 0), (0, 0, 9), (9, 0, 0), (0, 1, 0))), np.ones(4))
+def test_fractions_near_a_whole_number_are_called_and_all_of_them_count_in_the_frequency():
+    copies = np.array([[0, 0.1, 0.11, 0.5, 0.89], [0.9, 1, 1.1, 1.11, 1.89], [1.9, 1.95, 2, np.nan, 0.25]]).ravel()
+    basis = trait_basis(np.arange(15.0), no_covariates(15), kind="quantitative")
+    found = block_statistics(in_steps(copies)[:, None], basis)
+    # 0 and 0.1; 0.9, 1 and 1.1; 1.9, 1.95 and 2: the ends are rounded to a step inwards, 0.1 is 1638.4 of them.
+    assert (found.n_none.tolist(), found.n_one.tolist(), found.n_two.tolist()) == ([2], [3], [3])
+    assert found.n_known.tolist() == [14]
+    assert found.n_called.tolist() == [8]
+    assert found.frequency[0] == pytest.approx(np.nanmean(copies) / 2, abs=1e-5)
 
 
-def test_of_no_variant_there_is_no_p_value():
-    empty = np.empty(0, dtype=np.int64)
-    assert hardy_weinberg_p(Statistics(empty, empty, empty, empty.astype(np.float64))).shape == (0,)
+@pytest.mark.parametrize("kind", ["quantitative", "binary", "multiclass"])
+def test_the_association_of_fractions_equals_least_squares(kind):
+    rng = np.random.default_rng(5)
+    copies = some_fractions(rng, N, 12)
+    trait, covariates = draw_trait(rng, kind, N), rng.normal(size=(N, 2)).astype(np.float32)
+    found = block_statistics(in_steps(copies), trait_basis(trait, covariates, kind=kind)).association
+    oracle = association_by_least_squares(np.nan_to_num(copies, nan=-1), trait, covariates, kind=kind)
+    np.testing.assert_allclose(found, oracle, rtol=1e-6)
 
 
-@settings(deadline=None)
-@given(st.lists(st.tuples(*[st.integers(0, 60)] * 3), min_size=1, max_size=5))
-def test_hardy_weinberg_equals_exact_enumeration(genotypes):
-    expected = [hardy_weinberg_by_enumeration(*each) for each in genotypes]
-    np.testing.assert_allclose(hardy_weinberg_p(counted(*genotypes)), expected, rtol=1e-9)
-
-
-def test_hardy_weinberg_of_many_samples_neither_overflows_nor_loses_the_tail():
-    genotypes = (900, 1000, 900), (2000, 0, 1), (30, 2000, 40)
-    expected = [hardy_weinberg_by_enumeration(*each) for each in genotypes]
-    np.testing.assert_allclose(hardy_weinberg_p(counted(*genotypes)), expected, rtol=1e-8)
-    assert expected[1] < 1e-3
+def test_the_same_fractions_have_the_same_association_however_blocks_are_cut():
+    rng = np.random.default_rng(6)
+    dosage = np.tile(in_steps(some_fractions(rng, N, 7)), 3)
+    basis = trait_basis(rng.normal(size=N), rng.normal(size=(N, 2)).astype(np.float32), kind="quantitative")
+    whole = block_statistics(dosage, basis)
+    cut = join_statistics([block_statistics(dosage[:, first : first + 4], basis) for first in range(0, 21, 4)])
+    for name in whole._fields:
+        np.testing.assert_array_equal(getattr(cut, name), getattr(whole, name))
+        np.testing.assert_array_equal(getattr(whole, name)[:7], getattr(whole, name)[14:])

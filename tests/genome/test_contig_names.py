@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from genotune.genome.contig_names import is_mitochondrion, match_contigs, name_some, style_of
+from genotune.genome.contig_names import is_mitochondrion, match_contigs, name_some, natural_order, style_of
 
 UCSC = ["chr1", "chr2", "chrX", "chrM"]
 ENSEMBL = ["1", "2", "X", "MT"]
@@ -46,3 +47,13 @@ def test_the_usual_names_of_the_mitochondrion_are_known():
 )
 def test_names_are_listed_in_words(names, words):
     assert name_some(names) == words
+
+
+def test_contigs_stand_in_their_natural_order():
+    names = np.array(["chrX", "10", "chr2", "MT", "Y", "GL02.10", "GL02.9", "1", "X", "chrM", "1"])
+    ranks = natural_order(names)
+    assert [names[i] for i in np.argsort(ranks, kind="stable")] == [
+        *("1", "1", "chr2", "10", "chrX", "X", "Y", "MT", "chrM", "GL02.9", "GL02.10")
+    ]
+    assert ranks[0] == ranks[8]
+    assert natural_order(np.empty(0, dtype=np.str_)).shape == (0,)

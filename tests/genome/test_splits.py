@@ -8,6 +8,6 @@ from genotune.settings import build
 
 
 def test_a_split_is_of_contigs_tracks_or_samples():
-    kinds = "'contig', 'contig_group', 'track', 'homology', 'column', 'family', 'random'"
+    kinds = "'contig', 'contig_group', 'track', 'homology', 'column', 'family', 'kinship', 'random'"
     with pytest.raises(ValidationError, match=kinds):
         build(SplitSettings, {"by": "chance"})

@@ -83,14 +83,14 @@ def test_a_family_has_the_settings_of_the_data_that_the_spec_names(read, faults)
     assert spec.trainable_kind("ridge").title == "GBLUP"
     assert read(changed(("search:", "  - family: ridge\nsearch:"))).trainable_kind("ridge").title == "k-mer ridge"
     assert faults(PLINK.replace("penalty:", "flank_bp:")) == [
-        "tiny.yaml:6: params.flank_bp: ridge has no such setting. Allowed: penalty, n_variants, standardize."
+        "tiny.yaml:6: params.flank_bp: ridge has no such setting. Allowed: n_variants, prepare, penalty, standardize."
     ]
 
 
 def test_a_family_that_can_not_read_the_data_is_refused_with_those_that_can(faults):
     assert faults(PLINK.replace("family: ridge", "family: poisson_cnn")) == [
         "tiny.yaml:5: family: poisson_cnn needs the columns 'sequence', 'signal', which this source doesn't give. "
-        "Families that can use it: boosted_trees, ridge."
+        "Families that can use it: boosted_trees, ridge, elastic_net, genotype_cnn, covariates_only."
     ]
 
 

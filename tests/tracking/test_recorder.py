@@ -34,6 +34,44 @@ def test_a_sweep_is_a_parent_with_its_facts(sweep, mlflow_store, deliver):
     assert json.loads(versions.read_text())["numpy"] == "2.4.0"
 
 
+def test_the_quality_of_the_data_is_a_table_and_a_picture(sweep, mlflow_store, deliver):
+    histograms = {f"values {i}": {"edges": [0.0, 0.5, 1.0], "counts": [i, 2]} for i in range(4)}
+    sweep.begin()
+    sweep.journal.append("quality", counts={"samples": {"in all": 9, "left": 7}}, histograms=histograms)
+    deliver(sweep)
+    folder = mlflow_store.artifacts / mlflow_store.parent.info.run_id / "artifacts"
+    lines = (folder / "quality.tsv").read_text().splitlines()
+    assert lines[:3] == ["what\tfrom\tto\tcount", "samples: in all\t\t\t9", "samples: left\t\t\t7"]
+    assert "values 3\t0.0\t0.5\t3" in lines
+    assert (folder / "quality.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_counts_without_histograms_need_no_picture(sweep, mlflow_store, deliver):
+    sweep.begin()
+    sweep.journal.append("quality", counts={"samples": {"in all": 9}}, histograms={})
+    deliver(sweep)
+    folder = mlflow_store.artifacts / mlflow_store.parent.info.run_id / "artifacts"
+    assert (folder / "quality.tsv").exists()
+    assert not (folder / "quality.png").exists()
+
+
+def test_the_tables_of_a_winner_are_artifacts_of_its_run_and_of_the_sweeps(sweep, mlflow_store, deliver, caplog):
+    (sweep.folder / "importance.tsv").write_text("kind\tid\nvariant\trs1\n")
+    (sweep.folder / "predictions.tsv").write_text("FID\tIID\n")
+    sweep.begin()
+    sweep.run_trial(0)
+    sweep.run_trial(1)
+    sweep.journal.append("tables", trial=1, files=["importance.tsv", "calibration.tsv"], top=[])
+    deliver(sweep)
+    for run in (mlflow_store.parent, mlflow_store.trial(1)):
+        folder = mlflow_store.artifacts / run.info.run_id / "artifacts"
+        assert (folder / "importance.tsv").read_text() == "kind\tid\nvariant\trs1\n"
+        assert not (folder / "calibration.tsv").exists()
+    assert "calibration.tsv: is gone, so MLflow doesn't get it." in caplog.text
+    assert len(list(mlflow_store.artifacts.rglob("importance.tsv"))) == 2
+    assert not list(mlflow_store.artifacts.rglob("predictions.tsv"))
+
+
 def test_the_data_is_an_input_that_mlflow_can_read(sweep, mlflow_store, deliver):
     from mlflow.data.schema import TensorDatasetSchema
 

@@ -10,10 +10,10 @@ import xgboost
 from pydantic import ValidationError
 
 from genotune.settings import build
-from genotune.store import MISSING_DOSAGE, GenotypeOutline
+from genotune.store import MISSING_DOSAGE, GenotypeOutline, copies
 from genotune.trainables.boosted_trees_genotypes import GenotypeTrees
 from genotune.trainables.trainable import FitPlan
-from genotype_builders import build_genotypes, split_samples
+from genotype_builders import build_genotypes, split_samples, with_steps
 
 KINDS = ("quantitative", "binary", "multiclass", "count")
 SMALL = {"rounds_per_epoch": 5}
@@ -244,3 +244,23 @@ def test_too_many_variants_are_said_with_how_many_there_are():
 def test_a_value_out_of_bounds_is_refused(name, value):
     with pytest.raises(ValidationError, match=name):
         build(GenotypeTrees, {name: value})
+
+
+@pytest.mark.parametrize("covariates", [0, 2])
+def test_fractions_of_a_copy_are_features_in_copies(covariates):
+    store = with_steps(build_genotypes(200, 8, covariates=covariates, missing=0.1), blur=0.4)
+    train = split_samples(store).train
+    rows = np.concatenate([copies(store.dosage), store.covariates], axis=1)
+    params = {"tree_method": "hist", "max_depth": 3, "learning_rate": 0.1, "nthread": 1}
+    matrix = xgboost.QuantileDMatrix(rows[train], label=store.phenotype[train], nthread=1)
+    oracle = xgboost.train(params, matrix, num_boost_round=15).predict(xgboost.DMatrix(rows, nthread=1))
+    np.testing.assert_allclose(fit(store).predict(store.dosage, store.covariates), oracle, rtol=1e-6)
+
+
+@pytest.mark.parametrize("covariates", [0, 2])
+def test_a_model_of_whole_dosages_predicts_the_same_from_steps(covariates):
+    store = build_genotypes(200, 8, covariates=covariates, missing=0.1)
+    whole, steps = fit(store), fit(with_steps(store))
+    expected = whole.predict(store.dosage, store.covariates)
+    np.testing.assert_array_equal(whole.predict(with_steps(store).dosage, store.covariates), expected)
+    np.testing.assert_allclose(steps.predict(store.dosage, store.covariates), expected, rtol=1e-6)

@@ -10,10 +10,10 @@ import pytest
 
 from genotune.errors import DataError
 from genotune.settings import build
-from genotune.store import GenotypeOutline, Splits
+from genotune.store import DOSAGE_STEPS, GenotypeOutline, Splits
 from genotune.trainables.gblup import GBLUP, LEAST_PROBABILITY
 from genotune.trainables.trainable import FitPlan
-from genotype_builders import build_genotypes, split_samples
+from genotype_builders import build_genotypes, split_samples, with_steps
 
 PLAN = FitPlan(seed=1, max_epochs=1)
 OUTLINE = GenotypeOutline(n_samples=70, n_variants=5000, kind="quantitative", n_classes=0, n_covariates=2)
@@ -329,3 +329,25 @@ def test_a_standardised_model_predicts_in_the_same_units():
     for standardize in (False, True):
         found = predicted(fit(store, standardize=standardize), store)
         assert np.mean((found - truth) ** 2) < 0.5 * truth.var()
+
+
+def test_dosages_in_steps_are_learned_from_as_copies():
+    store = build_genotypes(120, 50, covariates=1, missing=0.05)
+    whole, found = fit(store), fit(with_steps(store))
+    for name, terms in whole.terms._asdict().items():
+        np.testing.assert_array_equal(found.terms._asdict()[name], terms)
+    rows = slice(0, 9)
+    np.testing.assert_array_equal(
+        found.predict(with_steps(store).dosage[rows], store.covariates[rows]),
+        whole.predict(store.dosage[rows], store.covariates[rows]),
+    )
+
+
+def test_half_a_copy_counts_half():
+    store = build_genotypes(80, 30)
+    model = fit(with_steps(store, blur=0.3))
+    steps = with_steps(store).dosage[:1].repeat(3, axis=0)
+    steps[:, 0] = (0, DOSAGE_STEPS // 2, DOSAGE_STEPS)
+    none, half, one = model.predict(steps, store.covariates[[0, 0, 0]])
+    assert half == pytest.approx((none + one) / 2, rel=1e-5)
+    assert abs(one - none) > 0.1

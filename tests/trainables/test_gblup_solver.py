@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from genotune.errors import DataError
+from genotune.store import DOSAGE_STEPS, MISSING_STEPS
 from genotune.trainables.gblup_solver import (
     centred,
     decompose,
@@ -200,3 +201,19 @@ def simulated_heritability(*, heritability, seed, shape=(400, 600)):
 def test_reml_recovers_the_heritability_that_was_simulated(heritability):
     found = [simulated_heritability(heritability=heritability, seed=seed) for seed in range(5)]
     assert np.mean(found) == pytest.approx(heritability, abs=0.13)
+
+
+def test_centred_dosages_in_steps_are_copies_less_the_mean():
+    dosage = np.array([[0, 32_768], [MISSING_STEPS, 4096], [24_576, MISSING_STEPS]], dtype=np.uint16)
+    found = centred(dosage, np.array([1, 1.5], np.float32))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, [[-1, 0.5], [0, -1.25], [0.5, 0]])
+
+
+@STANDARDIZE
+def test_whole_dosages_in_steps_are_decomposed_as_copies_are(standardize):
+    dosage, samples = dosages((30, 50)), np.arange(0, 30, 2)
+    steps = np.where(dosage < 0, MISSING_STEPS, dosage * np.int64(DOSAGE_STEPS)).astype(np.uint16)
+    whole, found = (decompose(codes, samples, standardize=standardize) for codes in (dosage, steps))
+    for one, other in zip(whole, found, strict=True):
+        np.testing.assert_array_equal(one, other)

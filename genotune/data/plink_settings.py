@@ -1,0 +1,111 @@
+"""What a spec says of the source `plink`: genotypes, samples and a trait."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from genotune.columns import COVARIATE, DOSAGE, PHENOTYPE, VARIANT, TargetKind
+from genotune.data.cells import DEFAULT_MISSING
+from genotune.data.sample_quality import SampleFilterSettings
+from genotune.data.source import SourceSettings
+from genotune.data.variant_selection import FilterSettings
+
+if TYPE_CHECKING:
+    from genotune.data.plink import PlinkPlan
+
+TraitKind = Literal["quantitative", "binary", "multiclass", "count"]
+DosageField = Literal["GT", "DS"]
+
+
+def _mark(found: object) -> object:
+    """A mark as it stands in a table: YAML reads -9 as a number."""
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return str(found) if is_number else found
+
+
+def _listed(found: object) -> object:
+    """One name as a list of it."""
+    if isinstance(found, str):
+        return (found,)
+    return tuple(found) if isinstance(found, list) else found
+
+
+FileName = Annotated[str, Field(min_length=1)]
+Mark = Annotated[str, BeforeValidator(_mark)]
+
+
+class PlinkSettings(SourceSettings):
+    """Genotypes and a trait.
+
+    Attributes:
+        genotypes: relative to the spec's folder, a fileset of PLINK 1 (.bed, with its .bim and .fam beside it) or
+            PLINK 2 (.pgen, with .pvar or .pvar.zst and .psam), a .vcf, .vcf.gz or .bcf; several files that hold parts
+            of the genome of the same samples, as a list or a pattern such as chr*.pgen.
+        dosage_field: of a VCF or BCF, what is read: the called genotypes (GT), or dosages in fractions of a copy (DS);
+            null: GT.
+        phenotypes: a table of samples (.tsv, .csv, .txt, .parquet); null: column 6 of the .fam, or the columns of the
+            .psam.
+        trait: the column to predict; not needed with a .fam, nor with a .psam that has but one.
+        trait_kind: null: told from the values.
+        covariates: columns of the table that are known of a sample beside its genotype.
+        missing: what marks a missing value in the table.
+        match_by: how samples are found in the table; null: by FID and IID where it has both, else by IID.
+        filters: what a variant must have.
+        keep_variants: so many at most, the first by `keep_by`; null: all that pass the filters.
+        summary_statistics: a table of another study's associations, for `keep_by` and a family's `prepare.rank_by`:
+            PLINK's own, the GWAS catalog's or a plain one, also as .gz; null: there is none.
+        keep_by: what ranks the variants: 'association' with the trait in training samples, or 'summary': the p-value in
+            the other study; those that it lacks are left out.
+        sample_filters: what a sample must have.
+        drop_duplicates: of samples that are one person twice (or twins) only the best called is kept; else they are
+            refused where two splits hold them.
+        n_autosomes: of the species, after which X, Y, XY and MT are numbered; null: 22, or all numbers where some are
+            above 26. Where the fileset names X and Y, it needs no number.
+    """
+
+    yields: ClassVar[frozenset[str]] = frozenset({VARIANT, DOSAGE, PHENOTYPE, COVARIATE})
+    splits_of: ClassVar[Literal["contigs", "samples"]] = "samples"
+
+    kind: Literal["plink"]
+    genotypes: Annotated[tuple[FileName, ...], Field(min_length=1), BeforeValidator(_listed)]
+    dosage_field: DosageField | None = None
+    phenotypes: Annotated[str, Field(min_length=1)] | None = None
+    trait: Annotated[str, Field(min_length=1)] | None = None
+    trait_kind: TraitKind | None = None
+    covariates: tuple[str, ...] = ()
+    missing: tuple[Mark, ...] = DEFAULT_MISSING
+    match_by: Literal["iid", "fid_iid"] | None = None
+    filters: FilterSettings = FilterSettings()
+    keep_variants: Annotated[int, Field(ge=1)] | None = None
+    summary_statistics: FileName | None = None
+    keep_by: Literal["association", "summary"] = "association"
+    sample_filters: SampleFilterSettings = SampleFilterSettings()
+    drop_duplicates: bool = False
+    n_autosomes: Annotated[int, Field(ge=1, le=200)] | None = None
+
+    @model_validator(mode="after")
+    def _has_study(self) -> Self:
+        if self.keep_by == "summary" and self.summary_statistics is None:
+            raise ValueError("keep_by: summary needs the table of another study; name it in summary_statistics.")
+        return self
+
+    @property
+    def known_target(self) -> TargetKind | None:
+        """As the spec says."""
+        return self.trait_kind
+
+    def objective_bin_bp(self, asked: int | None) -> int | None:
+        """None: samples have no bins."""
+        del asked
+        return None
+
+    def bin_fault(self, asked: int | None) -> str | None:
+        """See `SourceSettings.bin_fault`."""
+        return None if asked is None else f"found {asked}; samples are scored one by one, not in bins. Remove it."
+
+    def plan(self, folder: Path) -> "PlinkPlan":
+        """What is known from the tables of samples and variants, and the header or size of what holds the genotypes."""
+        from genotune.data.plink_planning import make_plan
+
+        return make_plan(self, folder)

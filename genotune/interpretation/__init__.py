@@ -1,0 +1,1 @@
+"""What a winner is for: predicting what it has never seen."""

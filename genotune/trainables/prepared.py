@@ -1,0 +1,165 @@
+"""Genotypes prepared for a family, on the training samples alone; kept in the process from trial to trial."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from genotune.errors import DataError
+from genotune.genome.components import Components, fit_components
+from genotune.genome.genotype_moments import genotype_moments
+from genotune.genome.ld import Window, prune
+from genotune.genome.thinning import spread_order
+from genotune.store import (
+    DOSAGE_STEPS,
+    FloatArray,
+    GenotypeStore,
+    IntArray,
+    Splits,
+    Values,
+)
+from genotune.trainables.kept import Kept
+from genotune.trainables.model import GenotypeModel, Model
+from genotune.trainables.preparation import Preparation, Prepares
+from genotune.trainables.prepared_model import PreparedModel, Recipe, design_of, with_scores
+from genotune.trainables.trainable import FitError, FitPlan, Progress, Report, Trainable
+from genotune.trainables.variant_choice import choose_variants
+
+
+class Prepared(NamedTuple):
+    """A store as a family is to see it, and how it was made."""
+
+    store: GenotypeStore
+    recipe: Recipe
+
+
+_COMMON: Final = 0.05
+"""Frequency of the rarer allele of variants that components are made of, at least."""
+
+_MOST_SPREAD: Final = 20_000
+"""Variants that components are made of, at most, before those that correlate are left out."""
+
+_WINDOW_BP: Final = 1_000_000
+_MOST_R2: Final = 0.2
+
+_prepared: Final = Kept[Prepared](most=2)
+
+
+def fit_prepared(
+    trainable: Trainable[Any, Any],
+    store: Any,
+    splits: Splits,
+    *,
+    report: Report,
+    plan: FitPlan,
+    resume: Path | None = None,
+) -> Model:
+    """Fit a family on the store, prepared first if its hyperparameters ask for that; see `Trainable.fit`.
+
+    Raises:
+        FitError: the preparation leaves nothing to learn from.
+    """
+    if not isinstance(trainable, Prepares) or trainable.prepare is None:
+        return trainable.fit(store, splits, report=report, plan=plan, resume=resume)
+    prepared = prepare(
+        trainable.prepare, store, splits.train, n_variants=trainable.n_variants, n_threads=plan.n_threads
+    )
+
+    def report_prepared(progress: Progress) -> float | None:
+        assert isinstance(progress.model, GenotypeModel)
+        return report(progress._replace(model=PreparedModel(progress.model, prepared.recipe)))
+
+    model = trainable.fit(prepared.store, splits, report=report_prepared, plan=plan, resume=resume)
+    assert isinstance(model, GenotypeModel)
+    return PreparedModel(model, prepared.recipe)
+
+
+def prepare(
+    preparation: Preparation, store: GenotypeStore, samples: IntArray, *, n_variants: int | None, n_threads: int = 1
+) -> Prepared:
+    """The store prepared on these samples; the same object each time it is asked for, as long as it is kept.
+
+    Args:
+        preparation: what to do.
+        store: the data.
+        samples: indices of the training samples; no other is looked at.
+        n_variants: that the family can use at most, those that are ranked highest; None: all.
+        n_threads: CPU threads at most.
+
+    Raises:
+        FitError: no variant is left.
+    """
+    key = (preparation.model_dump_json(), n_variants, samples.tobytes())
+    return _prepared.get(
+        store, key, make=lambda: _prepare(preparation, store, samples, n_variants=n_variants, n_threads=n_threads)
+    )
+
+
+def _prepare(
+    preparation: Preparation, store: GenotypeStore, samples: IntArray, *, n_variants: int | None, n_threads: int
+) -> Prepared:
+    spread, components, covariates = np.empty(0, dtype=np.int64), None, store.covariates
+    if preparation.components:
+        spread = _spread(store, samples)
+        components = _components(preparation, store, samples, spread)
+        covariates = with_scores(covariates, components, store.dosage[:, spread])
+    features = choose_variants(preparation, store, samples, covariates=covariates, n_threads=n_threads)[:n_variants]
+    columns = np.concatenate([features, np.setdiff1d(spread, features)])
+    place = np.empty(store.n_variants, dtype=np.int64)
+    place[columns] = np.arange(len(columns))
+    recipe = Recipe(
+        variants=store.variants.take(columns),
+        n_features=len(features),
+        fill=_fill(preparation, store, samples, features),
+        in_components=place[spread],
+        components=components,
+        covariate_names=store.covariate_names,
+        regression=np.empty(0),
+    )
+    names, phenotype = recipe.names, store.phenotype
+    if preparation.adjust == "residuals":
+        design = design_of(covariates)
+        regression: Values = np.linalg.lstsq(design[samples], phenotype[samples], rcond=None)[0].astype(np.float64)
+        recipe = recipe._replace(regression=regression)
+        phenotype, covariates, names = phenotype - design @ regression, covariates[:, :0], ()
+    made = replace(
+        store,
+        dosage=recipe.features(store.dosage[:, features]),
+        variants=recipe.variants.first(recipe.n_features),
+        covariates=covariates,
+        covariate_names=names,
+        phenotype=phenotype,
+        summary_log10_p=None,
+    )
+    return Prepared(made, recipe)
+
+
+def _spread(store: GenotypeStore, samples: IntArray) -> IntArray:
+    """(variant,) columns that components are made of: common ones, evenly over the genome, hardly correlated."""
+    is_common = genotype_moments(store.dosage, samples).minor_frequency >= _COMMON
+    variants = store.variants
+    some = spread_order(variants.contigs, variants.starts, np.flatnonzero(is_common))[:_MOST_SPREAD]
+    kept = prune(
+        store.dosage[:, some], samples, variants=variants.take(some), window=Window(_WINDOW_BP), max_r2=_MOST_R2
+    )
+    return np.sort(some[kept])
+
+
+def _components(preparation: Preparation, store: GenotypeStore, samples: IntArray, columns: IntArray) -> Components:
+    generator = np.random.default_rng(0)  # of the random directions for many samples: the same in every trial
+    try:
+        return fit_components(
+            store.dosage[:, columns], samples, n_components=preparation.components, generator=generator
+        )
+    except DataError as error:
+        raise FitError(f"prepare.components: {error}") from error
+
+
+def _fill(preparation: Preparation, store: GenotypeStore, samples: IntArray, columns: IntArray) -> FloatArray:
+    """(feature,) see `Recipe.fill`; a mean is rounded to the steps in which dosages are held."""
+    if preparation.impute == "none":
+        return np.full(len(columns), np.nan, dtype=np.float32)
+    moments = genotype_moments(store.dosage[:, columns], samples)
+    found = moments.mode if preparation.impute == "mode" else np.rint(moments.mean * DOSAGE_STEPS) / DOSAGE_STEPS
+    return found.astype(np.float32)
