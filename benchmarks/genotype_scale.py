@@ -219,7 +219,7 @@ def measure_store(folder: Path) -> None:
     )
     print(f"{time.perf_counter() - start:.1f} s, {cpu_s() - start_cpu:.1f} CPU s for two passes and the tables")
     verdict = "within" if used < 2e9 else "OVER"
-    print(f"memory at most {used / 1e9:.2f} GB above it ({before / 1e9:.2f} GB of that are imports), {verdict} 2 GB")
+    print(f"memory at most {used / 1e9:.2f} GB above it, {verdict} 2 GB; {before / 1e9:.2f} GB once all was imported")
 
 
 def peak_bytes() -> int:
