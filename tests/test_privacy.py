@@ -88,6 +88,7 @@ def people(tmp_path):
     return table
 
 
+@pytest.mark.slow
 def test_a_sweep_takes_no_id_and_no_phenotype_of_a_sample_to_mlflow(genotune, people, tmp_path):
     result = genotune("run", tmp_path / "people.yaml")
     assert result.returncode == 0, result.stdout + result.stderr
