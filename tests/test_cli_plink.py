@@ -280,7 +280,7 @@ def test_a_metric_of_numbers_is_refused_for_classes(project, trait):
     project.edit(("trait: CD8", f"trait: {trait}"), ("budget:", "objective: {metric: pearson}\nbudget:"))
     project.refuse(
         line_of(project.spec) + r":\d+: objective\.metric: pearson is for a count, quantitative or signal target, "
-        r"this one is binary\. Allowed: auroc, .*log_loss\.",
+        r"this one is binary\. Allowed: auroc, .*log_loss, brier\.",
         kind=SpecError,
     )
 
