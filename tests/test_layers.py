@@ -17,7 +17,7 @@ LAYERS = [
     {"controller", "plan", "ray_session", "workspace"},
     {"sweep", "evaluation", "facts", "finalists", "refit", "baselines", "interpretation", "winner_tables"},
     {"run"},
-    {"terminal"},
+    {"terminal", "summary"},
     {"cli"},
 ]
 SIBLINGS_APART = [{"data", "trainables", "tuning"}, {"sweep", "evaluation"}]
@@ -35,7 +35,7 @@ WHO_MAY = {
     "pyBigWig": {"data"},
     "pybigtools": {"data"},
     "pysam": {"data"},
-    "rich": {"terminal"},
+    "rich": {"terminal", "summary"},
     "scipy": {"genome"},
     "typer": {"cli"},
 }

@@ -13,7 +13,8 @@ from genotune.judging import Judge
 from genotune.plan import MachineSize, make_plan
 from genotune.run import Outcome
 from genotune.spec import read_spec
-from genotune.terminal import Terminal, best_trial, draw_words, family_lines, finalist_lines, show_plan, summary
+from genotune.summary import best_trial, draw_words, family_lines, finalist_lines, summary
+from genotune.terminal import Terminal, show_plan
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from genotune.trainables.model import (
     write_record,
     write_variants,
 )
-from genotune.trainables.trainable import FitPlan, Progress, Report, Trainable
+from genotune.trainables.trainable import FitPlan, Report, Trainable, report_once
 
 _WEIGHTS_FILE: Final = "model.safetensors"
 _FORMAT: Final = 1
@@ -93,12 +93,7 @@ class CovariatesOnly(Trainable[GenotypeOutline, GenotypeStore]):
         model = CovariatesOnlyModel(self, design, coefficients, trait=trait, variants=store.variants.first(0))
         loss = float(weights @ losses(store.kind, columns @ coefficients, targets) / len(samples))
 
-        def save_state(folder: Path, *, value: float | None = None) -> None:
-            del value  # there is no later epoch that it could steer
-            model.save(folder)
-
-        report(Progress(1, model, {"train_loss": loss}, save_state))
-        return model
+        return report_once(model, {"train_loss": loss}, report=report)
 
     @classmethod
     def load_model(cls, folder: Path) -> Model:

@@ -39,7 +39,7 @@ from genotune.trainables.model import (
     write_variants,
 )
 from genotune.trainables.preparation import Prepares
-from genotune.trainables.trainable import FitPlan, Progress, Report, Trainable
+from genotune.trainables.trainable import FitPlan, Report, Trainable, report_once
 
 _WEIGHTS_FILE: Final = "model.safetensors"
 _FORMAT: Final = 1
@@ -105,13 +105,8 @@ class ElasticNet(Trainable[GenotypeOutline, GenotypeStore], Prepares):
             trait=Trait(store.trait, store.kind, store.classes, store.covariate_names),
             variants=store.variants.first(lesson.dosage.shape[1]),
         )
-
-        def save_state(folder: Path, *, value: float | None = None) -> None:
-            del value  # there is no later epoch that it could steer
-            model.save(folder)
-
-        report(Progress(1, model, {"train_loss": loss, "variants_used": float(len(terms.places))}, save_state))
-        return model
+        metrics = {"train_loss": loss, "variants_used": float(len(terms.places))}
+        return report_once(model, metrics, report=report)
 
     @classmethod
     def load_model(cls, folder: Path) -> Model:

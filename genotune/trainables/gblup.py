@@ -10,7 +10,6 @@ from typing import Annotated, ClassVar, Final, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field
 
-from genotune.columns import TargetKind
 from genotune.errors import DataError, Problem
 from genotune.store import DosageArray, FloatArray, GenotypeOutline, GenotypeStore, IntArray, Splits, Values, Variants
 from genotune.trainables.gblup_solver import Relationship, centred, decompose, solve, variant_blocks, variant_weights
@@ -19,13 +18,14 @@ from genotune.trainables.kept import Kept
 from genotune.trainables.model import (
     GenotypeModel,
     Model,
+    Trait,
     read_record,
     read_variants,
     write_record,
     write_variants,
 )
 from genotune.trainables.preparation import Prepares
-from genotune.trainables.trainable import FitPlan, Progress, Report, Trainable
+from genotune.trainables.trainable import FitPlan, Report, Trainable, report_once
 
 LEAST_PROBABILITY: Final = 0.001
 """Least probability of a class: a linear model leaves (0, 1), outside of which the log loss has no value."""
@@ -108,24 +108,15 @@ class GBLUP(Trainable[GenotypeOutline, GenotypeStore], Prepares):
         model = GBLUPModel(
             self,
             terms,
-            trait=store.trait,
-            kind=store.kind,
-            classes=store.classes,
+            trait=Trait(store.trait, store.kind, store.classes, store.covariate_names),
             variants=store.variants.first(dosage.shape[1]),
-            covariate_names=store.covariate_names,
         )
         metrics = {
             "train_loss": float(np.mean((mixed.penalties * mixed.alpha) ** 2)),
             "penalty": float(np.exp(np.log(mixed.penalties).mean())),
             "heritability": float(np.mean(1 / (1 + mixed.penalties))),
         }
-
-        def save_state(folder: Path, *, value: float | None = None) -> None:
-            del value  # there is no later epoch that it could steer
-            model.save(folder)
-
-        report(Progress(1, model, metrics, save_state))
-        return model
+        return report_once(model, metrics, report=report)
 
     @classmethod
     def load_model(cls, folder: Path) -> Model:
@@ -159,27 +150,13 @@ class GBLUPModel(GenotypeModel):
     Args:
         settings: of the family.
         terms: as many outputs as classes of a multiclass trait, else one.
-        trait: its name.
-        kind: of the trait.
-        classes: their names.
+        trait: what is predicted.
         variants: of the weights.
-        covariate_names: of the covariate weights.
     """
 
-    def __init__(
-        self,
-        settings: GBLUP,
-        terms: LinearTerms,
-        *,
-        trait: str,
-        kind: TargetKind,
-        classes: tuple[str, ...],
-        variants: Variants,
-        covariate_names: tuple[str, ...],
-    ) -> None:
-        self.settings, self.terms = settings, terms
-        self.trait, self.kind, self.classes = trait, kind, classes
-        self.variants, self.covariate_names = variants, covariate_names
+    def __init__(self, settings: GBLUP, terms: LinearTerms, *, trait: Trait, variants: Variants) -> None:
+        self.settings, self.terms, self.variants = settings, terms, variants
+        self.trait, self.kind, self.classes, self.covariate_names = trait
 
     def predict(self, dosage: DosageArray, covariates: FloatArray) -> FloatArray:
         """The trait of each sample. See `GenotypeModel.predict`."""
@@ -222,15 +199,8 @@ class GBLUPModel(GenotypeModel):
         from safetensors.numpy import load_file
 
         record, settings = read_record(folder, GBLUP, file_format=_FORMAT)
-        return cls(
-            settings,
-            LinearTerms(**load_file(folder / _WEIGHTS_FILE)),
-            trait=record["trait"],
-            kind=record["kind"],
-            classes=tuple(record["classes"]),
-            variants=read_variants(folder),
-            covariate_names=tuple(record["covariates"]),
-        )
+        terms = LinearTerms(**load_file(folder / _WEIGHTS_FILE))
+        return cls(settings, terms, trait=Trait.of_record(record), variants=read_variants(folder))
 
 
 class _Design(NamedTuple):

@@ -10,7 +10,8 @@ from genotune.store import SequenceStore, Splits, Values
 from genotune.trainables.kmer_ridge import KmerRidge
 from genotune.trainables.kmer_ridge_model import KmerRidgeModel, LinearOutputs
 from genotune.trainables.kmers import Span, canonical_kmers, count_kmers, nested_spans
-from genotune.trainables.trainable import Progress, Report
+from genotune.trainables.model import Model
+from genotune.trainables.trainable import Report, report_once
 from genotune.trainables.training_bins import TrainingBins, surroundings, training_bins
 
 _PART_VALUES: Final = 1 << 21
@@ -34,9 +35,7 @@ class _Solution(NamedTuple):
     mse: float
 
 
-def fit(
-    settings: KmerRidge, store: SequenceStore, *, splits: Splits, report: Report, resume: Path | None
-) -> KmerRidgeModel:
+def fit(settings: KmerRidge, store: SequenceStore, *, splits: Splits, report: Report, resume: Path | None) -> Model:
     """Solve once and report once; see `Trainable.fit`.
 
     Raises:
@@ -52,13 +51,7 @@ def fit(
     solution = _solve(moments, n=len(bins.starts), penalty=settings.penalty)
     weights = solution.weights.reshape(len(spans), -1, len(store.tracks))
     model = KmerRidgeModel(settings, weights, solution.bias, outputs=outputs)
-
-    def save_state(folder: Path, *, value: float | None = None) -> None:
-        del value  # there is no later epoch that it could steer
-        model.save(folder)
-
-    report(Progress(1, model, {"train_loss": solution.mse}, save_state))
-    return model
+    return report_once(model, {"train_loss": solution.mse}, report=report)
 
 
 def _moments(

@@ -161,6 +161,17 @@ class Trainable(Settings, ABC, Generic[OutlineT, StoreT]):
         """The model of this family that `Model.save` wrote."""
 
 
+def report_once(model: Model, metrics: Mapping[str, float], *, report: Report) -> Model:
+    """The model of a family that is solved in one epoch, once it is reported: its state is the model itself."""
+
+    def save_state(folder: Path, *, value: float | None = None) -> None:
+        del value  # there is no later epoch that it could steer
+        model.save(folder)
+
+    report(Progress(1, model, metrics, save_state))
+    return model
+
+
 def multiple_problems(path: tuple[str, ...], found: int, *, of: int, name: str) -> list[Problem]:
     """A problem, if what was found is no whole multiple of the value with that name."""
     if found % of == 0:

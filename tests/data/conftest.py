@@ -6,6 +6,7 @@ import numpy as np
 import pyBigWig
 import pysam
 import pytest
+from data.plink_project import Project
 
 DEMO = Path(__file__).parents[2] / "search_spaces" / "demo" / "yeast_atac"
 CONTIGS = {"chrI": 1003, "chrII": 640, "chrIII": 77}
@@ -108,3 +109,9 @@ def by_hand():
 @pytest.fixture
 def demo():
     return DEMO
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A fileset of mice with a table of their traits."""
+    return Project(tmp_path)
