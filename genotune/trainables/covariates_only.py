@@ -22,6 +22,7 @@ from genotune.trainables.generalised_linear import (
     predicted_values,
     targets_of,
 )
+from genotune.trainables.genotype_trainable import GenotypeTrainable
 from genotune.trainables.importance import LINEAR_EFFECT, Importance, importance_of_effects
 from genotune.trainables.model import (
     GenotypeModel,
@@ -32,13 +33,13 @@ from genotune.trainables.model import (
     write_record,
     write_variants,
 )
-from genotune.trainables.trainable import FitPlan, Report, Trainable, report_once
+from genotune.trainables.trainable import FitPlan, Report, report_once
 
 _WEIGHTS_FILE: Final = "model.safetensors"
 _FORMAT: Final = 1
 
 
-class CovariatesOnly(Trainable[GenotypeOutline, GenotypeStore]):
+class CovariatesOnly(GenotypeTrainable):
     """Hyperparameters of the regression.
 
     Attributes:
@@ -47,10 +48,8 @@ class CovariatesOnly(Trainable[GenotypeOutline, GenotypeStore]):
         class_weight: see `class_weights.py`.
     """
 
-    needs: ClassVar[frozenset[str]] = GenotypeStore.columns
     title: ClassVar[str] = "covariates alone"
     complexity: ClassVar[int] = 0
-    examples: ClassVar[str] = "samples"
     own_epochs: ClassVar[int | None] = 1
 
     family: Literal["covariates_only"] = "covariates_only"
@@ -64,10 +63,6 @@ class CovariatesOnly(Trainable[GenotypeOutline, GenotypeStore]):
             message = "the data have no covariates (data.covariates), so there is nothing to learn. Remove this family."
             problems.append(Problem((), message))
         return problems
-
-    def n_examples(self, outline: GenotypeOutline) -> int:
-        """Samples of the split."""
-        return outline.n_samples
 
     def fit(
         self,

@@ -27,6 +27,7 @@ from genotune.store import (
 )
 from genotune.trainables.class_weights import ClassWeight, class_weight_problems, sample_weights
 from genotune.trainables.generalised_linear import Design, fit_design, losses, predicted_values, targets_of
+from genotune.trainables.genotype_trainable import GenotypeTrainable
 from genotune.trainables.importance import LINEAR_EFFECT, Importance, importance_of_effects
 from genotune.trainables.kept import Kept
 from genotune.trainables.model import (
@@ -39,7 +40,7 @@ from genotune.trainables.model import (
     write_variants,
 )
 from genotune.trainables.preparation import Prepares
-from genotune.trainables.trainable import FitPlan, Report, Trainable, report_once
+from genotune.trainables.trainable import FitPlan, Report, report_once
 
 _WEIGHTS_FILE: Final = "model.safetensors"
 _FORMAT: Final = 1
@@ -47,7 +48,7 @@ _PATHS: Final = Kept[Any](most=8)
 """Paths and the moments of their variants; small, for they hold on to no genotypes."""
 
 
-class ElasticNet(Trainable[GenotypeOutline, GenotypeStore], Prepares):
+class ElasticNet(GenotypeTrainable, Prepares):
     """Hyperparameters of the elastic net.
 
     Attributes:
@@ -56,10 +57,8 @@ class ElasticNet(Trainable[GenotypeOutline, GenotypeStore], Prepares):
         class_weight: see `class_weights.py`.
     """
 
-    needs: ClassVar[frozenset[str]] = GenotypeStore.columns
     title: ClassVar[str] = "elastic net"
     complexity: ClassVar[int] = 1
-    examples: ClassVar[str] = "samples"
     own_epochs: ClassVar[int | None] = 1
 
     family: Literal["elastic_net"] = "elastic_net"
@@ -72,10 +71,6 @@ class ElasticNet(Trainable[GenotypeOutline, GenotypeStore], Prepares):
         problems = class_weight_problems(self.class_weight, outline)
         problems += self.variant_problems(outline)
         return problems
-
-    def n_examples(self, outline: GenotypeOutline) -> int:
-        """Samples of the split."""
-        return outline.n_samples
 
     def fit(
         self,

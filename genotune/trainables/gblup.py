@@ -13,6 +13,7 @@ from pydantic import Field
 from genotune.errors import DataError, Problem
 from genotune.store import DosageArray, FloatArray, GenotypeOutline, GenotypeStore, IntArray, Splits, Values, Variants
 from genotune.trainables.gblup_solver import Relationship, centred, decompose, solve, variant_blocks, variant_weights
+from genotune.trainables.genotype_trainable import GenotypeTrainable
 from genotune.trainables.importance import EFFECT, Importance, importance_of_effects
 from genotune.trainables.kept import Kept
 from genotune.trainables.model import (
@@ -25,7 +26,7 @@ from genotune.trainables.model import (
     write_variants,
 )
 from genotune.trainables.preparation import Prepares
-from genotune.trainables.trainable import FitPlan, Report, Trainable, report_once
+from genotune.trainables.trainable import FitPlan, Report, report_once
 
 LEAST_PROBABILITY: Final = 0.001
 """Least probability of a class: a linear model leaves (0, 1), outside of which the log loss has no value."""
@@ -36,7 +37,7 @@ _DEPENDENT: Final = 1e-5
 _RELATIONSHIPS: Final = Kept[Relationship](most=2)
 
 
-class GBLUP(Trainable[GenotypeOutline, GenotypeStore], Prepares):
+class GBLUP(GenotypeTrainable, Prepares):
     """Hyperparameters of the prediction.
 
     Attributes:
@@ -46,10 +47,8 @@ class GBLUP(Trainable[GenotypeOutline, GenotypeStore], Prepares):
             (method 1), so that common variants weigh more.
     """
 
-    needs: ClassVar[frozenset[str]] = GenotypeStore.columns
     title: ClassVar[str] = "GBLUP"
     complexity: ClassVar[int] = 1
-    examples: ClassVar[str] = "samples"
     own_epochs: ClassVar[int | None] = 1
 
     family: Literal["ridge"] = "ridge"
@@ -59,10 +58,6 @@ class GBLUP(Trainable[GenotypeOutline, GenotypeStore], Prepares):
     def problems(self, outline: GenotypeOutline) -> list[Problem]:
         """See `Prepares.variant_problems`."""
         return self.variant_problems(outline)
-
-    def n_examples(self, outline: GenotypeOutline) -> int:
-        """Samples of the split."""
-        return outline.n_samples
 
     def fit(
         self,

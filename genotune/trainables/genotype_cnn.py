@@ -12,9 +12,10 @@ from pydantic import AfterValidator, Field
 from genotune.errors import Problem
 from genotune.store import GenotypeOutline, GenotypeStore, Splits
 from genotune.trainables.class_weights import ClassWeight, class_weight_problems
+from genotune.trainables.genotype_trainable import GenotypeTrainable
 from genotune.trainables.model import Model
 from genotune.trainables.preparation import Prepares
-from genotune.trainables.trainable import FitPlan, Report, Trainable
+from genotune.trainables.trainable import FitPlan, Report
 
 
 def _odd(width: int) -> int:
@@ -23,7 +24,7 @@ def _odd(width: int) -> int:
     return width
 
 
-class GenotypeCNN(Trainable[GenotypeOutline, GenotypeStore], Prepares):
+class GenotypeCNN(GenotypeTrainable, Prepares):
     """Hyperparameters of the network and of its training; variants are laid in the order of the genome.
 
     Attributes:
@@ -42,10 +43,8 @@ class GenotypeCNN(Trainable[GenotypeOutline, GenotypeStore], Prepares):
         patience: epochs without a better objective after which the fit ends; null: never.
     """
 
-    needs: ClassVar[frozenset[str]] = GenotypeStore.columns
     title: ClassVar[str] = "genotype CNN"
     complexity: ClassVar[int] = 3
-    examples: ClassVar[str] = "samples"
 
     family: Literal["genotype_cnn"] = "genotype_cnn"
     channels: Annotated[int, Field(ge=1, le=1024)] = 16
@@ -63,10 +62,6 @@ class GenotypeCNN(Trainable[GenotypeOutline, GenotypeStore], Prepares):
     def problems(self, outline: GenotypeOutline) -> list[Problem]:
         """More variants than are kept; weights of classes that don't fit the trait."""
         return class_weight_problems(self.class_weight, outline) + self.variant_problems(outline)
-
-    def n_examples(self, outline: GenotypeOutline) -> int:
-        """Samples of the split."""
-        return outline.n_samples
 
     def fit(
         self,
