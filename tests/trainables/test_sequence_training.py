@@ -294,8 +294,6 @@ def test_a_compiled_network_learns_what_another_does(store, splits):
 
 @pytest.mark.gpu
 def test_a_gpu_learns_what_a_cpu_does(make_store, splits):
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     store = make_store([80000, 20000, 20000])
     plan = FitPlan(seed=0, max_epochs=3, device="cuda")
     on_gpu = SMALL.fit(store, splits, report=lambda progress: None, plan=plan)
