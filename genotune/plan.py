@@ -77,14 +77,16 @@ class SweepPlan(NamedTuple):
         return self.fold.splits
 
     @property
-    def has_stores_of_folds(self) -> bool:
-        """Whether each fold of the trials has a store of its own."""
-        return bool(self.trial_folds) and self.data.learns_from_training
+    def n_stores(self) -> int:
+        """Stores that a node holds at once, at most: one that serves all, or one for each set of training samples."""
+        if not self.data.learns_from_training:
+            return 1
+        return 1 + len(self.trial_folds or self.folds) + self.refits
 
     @property
     def store_nbytes(self) -> int:
         """Bytes of all stores that a node holds at once."""
-        return self.data.store_nbytes * (1 + len(self.trial_folds) * self.has_stores_of_folds)
+        return self.data.store_nbytes * self.n_stores
 
     @property
     def refits(self) -> bool:
@@ -207,10 +209,10 @@ def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:
     largest_gib = max(machine.memory_gib for machine in machines)
     if one_gib + all_gib > largest_gib:
         setting, advice = plan.data.smaller
-        of_folds = f", with those of {len(plan.trial_folds)} folds {all_gib:.1f} GiB," if all_gib > one_gib else ""
-        while_built = f"{one_gib:.1f} GiB more" if of_folds else "twice that"
+        of_all = f", {plan.n_stores} of them {all_gib:.1f} GiB," if plan.n_stores > 1 else ""
+        while_built = f"{one_gib:.1f} GiB more" if of_all else "twice that"
         faults.append(
-            f"{plan.spec.path}: data.{'.'.join(map(str, setting))}: the store takes {one_gib:.1f} GiB{of_folds} and "
+            f"{plan.spec.path}: data.{'.'.join(map(str, setting))}: the store takes {one_gib:.1f} GiB{of_all} and "
             f"{while_built} while it is built; the largest machine has {largest_gib:.1f} GiB. {advice}"
         )
     if faults:

@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -28,7 +29,7 @@ from genotune.journal import Journal, SweepState
 from genotune.judging import Judge
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
 from genotune.ray_session import nodes, ray_session
-from genotune.refit import refit_winner, store_of_whole
+from genotune.refit import refit_winner, whole
 from genotune.spec import read_spec
 from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
 from genotune.trainables.model import Model
@@ -204,7 +205,7 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
         final = store
         if plan.refits:
             face.stage("Fitting the winner on training and validation together")
-            final = store_of_whole(plan, store)
+            final = store.for_refit()
             refit_winner(plan, journal, final)
         face.stage("Scoring the winner and the baselines on the test split")
         rivals = fit_baselines(plan, journal, store, final=final, note=face.note)
@@ -261,15 +262,23 @@ def _compare_finalists(plan: SweepPlan, journal: Journal, *, face: Face) -> None
 
 
 def _shared_store(plan: SweepPlan, face: Face) -> tuple[SharedStore, Quality]:
-    """The data behind Ray objects, the arrays that they were built from being let go; and their quality."""
+    """The data behind Ray objects, read together; and their quality, as far as the sweep's own training split goes.
+
+    The arrays that a store was built from are let go when it has been shared.
+    """
     import ray
 
-    store, notes, quality = plan.data.read_store(plan.fold)
+    folds, refitted = [plan.fold], []
+    if plan.data.learns_from_training:
+        folds += plan.trial_folds
+        refitted = [replace(plan.fold, train=whole(plan.fold).train)] if plan.refits else []
+    references, told = [], []
+    for read in plan.data.read_stores([*folds, *refitted]):
+        references.append(ray.put(read.store))
+        told.append((read.notes, read.quality))
+    notes, quality = told[0]
     _tell(notes, face)
-    shared = SharedStore(ray.put(store))
-    del store
-    if plan.has_stores_of_folds:
-        shared = shared._replace(folds=tuple(ray.put(plan.data.read_store(fold).store) for fold in plan.trial_folds))
+    shared = SharedStore(references[0], tuple(references[1 : len(folds)]), *references[len(folds) :])
     return shared, quality
 
 

@@ -179,7 +179,7 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
     for note in plan.notes:
         out.print(Text.assemble(("note ", "yellow"), note))
     out.print(_split_table(plan))
-    n_stores = f" in {1 + len(plan.trial_folds)} stores, one for each fold" if plan.has_stores_of_folds else ""
+    n_stores = f" in {plan.n_stores} stores, one for each set of training samples" if plan.n_stores > 1 else ""
     more = f"{plan.data.store_nbytes / 1e6:,.1f} MB more" if n_stores else "twice that"
     out.print(f"store: {plan.store_nbytes / 1e6:,.1f} MB{n_stores}, once per node; {more} while the driver builds it")
     hours = "" if settings.budget.hours is None else f" or {settings.budget.hours:g} h, whichever comes first"

@@ -4,23 +4,24 @@ import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
-from genotune.columns import VARIANT, TargetKind
+from genotune.columns import TargetKind
 from genotune.data.files import FileFacts, InputFile, fingerprint
 from genotune.data.genotype_file import GenotypeFile
 from genotune.data.plink_files import BimTable
 from genotune.data.plink_samples import SampleFacts
 from genotune.data.plink_settings import PlinkSettings
+from genotune.data.quality import Quality
 from genotune.data.relatedness import MOST_SAMPLES, find_relatives, find_same
 from genotune.data.source import Progress, SourcePlan, SplitTable, StoreRead, Vetted
 from genotune.data.summary_matching import VariantStatistics, match_statistics
 from genotune.data.summary_statistics import SummaryStatistics
 from genotune.data.variant_quality import variant_quality
 from genotune.data.variant_selection import select_variants
-from genotune.data.variant_statistics import Statistics, join_statistics, trait_basis
+from genotune.data.variant_statistics import Statistics
 from genotune.errors import DataError, Problem
 from genotune.genome.allele_matching import VariantTable
 from genotune.genome.chromosomes import ChromosomeKind, is_kind
@@ -28,12 +29,41 @@ from genotune.genome.folds import hold_out_in_turn
 from genotune.genome.kinship import KinPairs
 from genotune.genome.splits import Fold, SampleSplitSettings, SampleTable, SplitSettings
 from genotune.genome.thinning import spread_order
-from genotune.store import NO_POSITION, DosageArray, GenotypeOutline, GenotypeStore, IntArray, TextArray, Variants
+from genotune.store import (
+    NO_POSITION,
+    DosageArray,
+    FloatArray,
+    GenotypeOutline,
+    GenotypeStore,
+    IntArray,
+    TextArray,
+    Values,
+    Variants,
+)
 
 if TYPE_CHECKING:
     from genotune.data.plink_datasource import BlockReader
+    from genotune.data.plink_reading import Tables
 
 _CLASSED: Final = ("binary", "multiclass")
+
+
+class _Chosen(NamedTuple):
+    """What a store keeps of a file, the variants in its order.
+
+    Attributes:
+        kept: (variant,) indices in the file.
+        frequency: (variant,) of the counted allele in training samples.
+        summary_log10_p: (variant,) of another study; None: there is none.
+        notes: what a person should know of it.
+        quality: of all variants.
+    """
+
+    kept: IntArray
+    frequency: FloatArray
+    summary_log10_p: Values | None
+    notes: tuple[str, ...]
+    quality: Quality
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,10 +233,14 @@ class PlinkPlan(SourcePlan):
         }
 
     def read_store(self, fold: Fold, progress: Progress | None = None) -> StoreRead:
-        """Decode the genotypes twice as a Ray Dataset: for statistics, and what they select. Ray has been started.
+        """See `SourcePlan.read_store`; as `read_stores` of one fold."""
+        return next(self.read_stores([fold], progress))
+
+    def read_stores(self, folds: Sequence[Fold], progress: Progress | None = None) -> Iterator[StoreRead]:
+        """Decode the genotypes twice as a Ray Dataset, whatever the number of folds; see `SourcePlan.read_stores`.
 
         Args:
-            fold: filters and ranks are learned from its training samples.
+            folds: filters and ranks of each store are learned from its training samples.
             progress: called with the variants that were decoded, and those of both passes.
 
         Raises:
@@ -228,7 +262,7 @@ class PlinkPlan(SourcePlan):
                 if progress is not None:
                     progress(n_done, n_in_all)
 
-        return self._read(fold, tables)
+        return self._read(folds, tables)
 
     def read_store_here(self, fold: Fold) -> StoreRead:
         """The same store, decoded in this process without Ray.
@@ -236,39 +270,55 @@ class PlinkPlan(SourcePlan):
         Raises:
             DataError: as `read_store`.
         """
+        return next(self.read_stores_here([fold]))
+
+    def read_stores_here(self, folds: Sequence[Fold]) -> Iterator[StoreRead]:
+        """The same stores, decoded in this process without Ray.
+
+        Raises:
+            DataError: as `read_stores`.
+        """
 
         def tables(reader: "BlockReader", variants: IntArray) -> Iterator[Any]:
             return reader.tables(reader.blocks(variants))
 
-        return self._read(fold, tables)
+        return self._read(folds, tables)
 
-    def _read(self, fold: Fold, tables: Any) -> StoreRead:
-        from genotune.data.plink_datasource import DosageReader, StatisticsReader, fill_columns, rows_of
+    def _read(self, folds: Sequence[Fold], tables: "Tables") -> Iterator[StoreRead]:
+        from genotune.data.plink_reading import read_dosages, read_statistics
 
-        everything = np.arange(len(self.variants.ids), dtype=np.int64)
-        decoder, facts = self.genotypes.decoder, self.samples
-        basis = trait_basis(facts.values[fold.train], facts.covariates[fold.train], kind=facts.kind)
-        reader = StatisticsReader(decoder, facts.rows[fold.train], basis)
-        statistics = _in_order(list(tables(reader, everything)))
+        decoder, facts, n_variants = self.genotypes.decoder, self.samples, len(self.variants.ids)
+        trains = [fold.train for fold in folds]
+        learned = read_statistics(decoder, facts, n_variants=n_variants, trains=trains, tables=tables)
+        chosen = [self._choose(learned.pop(0), n_samples=len(train)) for train in trains]
+        dosages = read_dosages(decoder, facts.rows, kept=[one.kept for one in chosen], tables=tables)
+        for one in chosen:
+            # Nothing here holds a store that has been given: who shares it can let its arrays go.
+            yield StoreRead(self._store(dosages.pop(0), one), one.notes, one.quality)
+
+    def _choose(self, statistics: Statistics, *, n_samples: int) -> "_Chosen":
+        """What a store keeps.
+
+        Raises:
+            DataError: no variant passes the filters.
+        """
         found = self._found_elsewhere(statistics)
         selection = select_variants(
             statistics,
             filters=self.settings.filters,
             keep=self.settings.keep_variants,
-            n_samples=len(fold.train),
-            trait=facts.trait,
+            n_samples=n_samples,
+            trait=self.samples.trait,
             log10_p=found.log10_p if found is not None and self.settings.keep_by == "summary" else None,
         )
         kept = selection.variants
-        dosage: DosageArray = np.empty((len(facts.rows), len(kept)), dtype=decoder.dtype)
-        rank = np.empty(len(everything), dtype=np.int64)
-        rank[kept] = np.arange(len(kept))
-        for table in tables(DosageReader(decoder, facts.rows), np.sort(kept)):
-            for variants, block in rows_of(table):
-                fill_columns(dosage, rank[variants], block)
-        quality = variant_quality(statistics, counts=selection.counts, n_samples=len(fold.train))
-        store = self._store(dosage, kept, statistics=statistics, found=found)
-        return StoreRead(store, selection.notes + (() if found is None else found.notes), quality)
+        return _Chosen(
+            kept=kept,
+            frequency=statistics.frequency[kept].astype(np.float32),
+            summary_log10_p=None if found is None else found.log10_p[kept],
+            notes=selection.notes + (() if found is None else found.notes),
+            quality=variant_quality(statistics, counts=selection.counts, n_samples=n_samples),
+        )
 
     def _found_elsewhere(self, statistics: Statistics) -> VariantStatistics | None:
         """What the other study says of all variants; alleles are told by the frequency in training samples."""
@@ -276,10 +326,8 @@ class PlinkPlan(SourcePlan):
             return None
         return match_statistics(self.summary, VariantTable(*self.variants, statistics.frequency.astype(np.float32)))
 
-    def _store(
-        self, dosage: DosageArray, kept: IntArray, *, statistics: Statistics, found: VariantStatistics | None
-    ) -> GenotypeStore:
-        facts, all_variants = self.samples, self.variants
+    def _store(self, dosage: DosageArray, chosen: "_Chosen") -> GenotypeStore:
+        facts, all_variants, kept = self.samples, self.variants, chosen.kept
         return GenotypeStore(
             dosage=dosage,
             phenotype=facts.values,
@@ -291,13 +339,13 @@ class PlinkPlan(SourcePlan):
                 starts=all_variants.starts[kept],
                 counted=all_variants.counted[kept],
                 other=all_variants.other[kept],
-                frequency=statistics.frequency[kept].astype(np.float32),
+                frequency=chosen.frequency,
             ),
             trait=facts.trait,
             kind=facts.kind,
             classes=facts.classes,
             covariate_names=facts.covariate_names,
-            summary_log10_p=None if found is None else found.log10_p[kept],
+            summary_log10_p=chosen.summary_log10_p,
         )
 
     def _unscorable(self, fold: Fold) -> Iterator[Problem]:
@@ -341,12 +389,3 @@ def _checksum(ids: TextArray) -> str:
 def n_without_place(variants: BimTable) -> int:
     """Variants that lie nowhere on the genome, as far as their file says."""
     return int(np.count_nonzero(variants.starts == NO_POSITION))
-
-
-def _in_order(tables: list[Any]) -> Statistics:
-    """Statistics of all variants, whatever the order in which the tables came."""
-    parts = [
-        Statistics(*(table[name].to_numpy() for name in Statistics._fields))
-        for table in sorted(tables, key=lambda table: table[VARIANT][0].as_py())
-    ]
-    return join_statistics(parts)

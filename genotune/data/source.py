@@ -1,7 +1,7 @@
 """What a source is: settings that plan, and a plan that reads files into a store. Planning decodes nothing."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -148,6 +148,20 @@ class SourcePlan(ABC):
         Raises:
             DataError: a file turned out to be damaged, or nothing is left to learn from.
         """
+
+    def read_stores(self, folds: Sequence[Fold], progress: Progress | None = None) -> Iterator[StoreRead]:
+        """A store for each fold, in their order, each what `read_store` gives; read together where a source can.
+
+        A caller who lets a store go before it asks for the next spares its memory.
+
+        Args:
+            folds: as that of `read_store`.
+            progress: called from time to time.
+
+        Raises:
+            DataError: as `read_store`.
+        """
+        return (self.read_store(fold, progress) for fold in folds)
 
     @abstractmethod
     def read_store_here(self, fold: Fold) -> StoreRead:

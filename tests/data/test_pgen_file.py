@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import zstandard
 from data.genotype_file_builders import default_psam, default_pvar, write_pfileset, write_vcf
+from data.one_training_set import block_statistics
 
 from genotune.data.genotype_opening import open_genotypes
-from genotune.data.variant_statistics import block_statistics, trait_basis
+from genotune.data.variant_statistics import trait_basis
 from genotune.errors import DataError
 from genotune.genome.hardy_weinberg import hardy_weinberg_p
 from genotune.store import DOSAGE_STEPS, MISSING_STEPS

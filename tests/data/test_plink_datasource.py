@@ -10,7 +10,7 @@ from genotune.data.files import InputFile
 from genotune.data.plink_datasource import DosageReader, StatisticsReader, VariantDatasource, rows_of
 from genotune.data.plink_settings import PlinkSettings
 from genotune.data.ray_reading import read_tables
-from genotune.data.variant_statistics import Statistics, block_statistics, trait_basis
+from genotune.data.variant_statistics import Statistics, joint_statistics, training_sets, trait_basis
 from genotune.errors import DataError
 from genotune.genome.splits import RandomSplitSettings
 from genotune.settings import build
@@ -38,11 +38,14 @@ def dosage_reader(folder, dosage, *, samples=None):
     return DosageReader(BedDecoder(bed, n_samples, n_variants), rows)
 
 
-def statistics_reader(folder, dosage, *, samples):
+def statistics_reader(folder, dosage, *, samples, members):
+    """On sets of these samples, each given by its members' places among them."""
     trait = np.random.default_rng(1).normal(size=len(samples))
-    basis = trait_basis(trait, np.empty((len(samples), 0), dtype=np.float32), kind="quantitative")
+    nothing = np.empty((len(samples), 0), dtype=np.float32)
+    bases = [trait_basis(trait[rows], nothing[rows], kind="quantitative") for rows in members]
     reader = dosage_reader(folder, dosage, samples=samples)
-    return StatisticsReader(reader.decoder, reader.samples, basis)
+    sets = training_sets(bases, members, n_samples=len(samples), is_fractional=False)
+    return StatisticsReader(reader.decoder, reader.samples, sets)
 
 
 def gathered(tables):
@@ -114,16 +117,18 @@ def test_there_are_as_many_tasks_as_blocks_until_there_are_very_many(tmp_path, m
     assert VariantDatasource(reader, np.arange(N_VARIANTS)).n_tasks == 7
 
 
-def test_statistics_come_as_named_columns_of_the_chosen_samples(tmp_path):
+def test_statistics_come_as_named_columns_of_each_set_of_the_chosen_samples(tmp_path):
     dosage, samples = draw(), [1, 2, 5, 8, 12]
-    reader = statistics_reader(tmp_path, dosage, samples=samples)
+    members = [np.array([0, 1, 2, 4]), np.array([1, 2, 3])]
+    reader = statistics_reader(tmp_path, dosage, samples=samples, members=members)
     table = reader.table(np.array([4, 9]))
-    assert table.column_names == [VARIANT, *Statistics._fields]
-    assert table.schema.types == [pa.int64()] * 5 + [pa.float64()] * 2
+    assert table.column_names == [VARIANT, *(f"{name}_{n}" for n in (1, 2) for name in Statistics._fields)]
+    assert table.schema.types == [pa.int64(), *([pa.int64()] * 4 + [pa.float64()] * 2) * 2]
     assert table[VARIANT].to_pylist() == [4, 9]
-    known = block_statistics(dosage[np.ix_(samples, [4, 9])], reader.basis)
-    for name, column in known._asdict().items():
-        np.testing.assert_array_equal(table[name].to_numpy(), column)
+    known = joint_statistics(dosage[np.ix_(samples, [4, 9])], reader.sets)
+    for index, one in enumerate(known):
+        for mine, theirs in zip(reader.statistics(table, index), one, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
     assert table.nbytes == 2 * reader.row_nbytes
 
 
@@ -211,7 +216,7 @@ def test_blocks_may_come_in_any_order(tmp_path, small_blocks):
     def last_first(reader, variants):
         return [reader.table(block) for block in reversed(reader.blocks(variants))]
 
-    expected, found = plan.read_store_here(fold), plan._read(fold, last_first)
+    expected, found = plan.read_store_here(fold), next(plan._read([fold], last_first))
     assert found.notes == expected.notes
     np.testing.assert_array_equal(found.store.dosage, expected.store.dosage)
     for one, other in zip(found.store.variants, expected.store.variants, strict=True):

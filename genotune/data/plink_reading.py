@@ -1,0 +1,73 @@
+"""The two passes over a file of genotypes from which stores are made: statistics, then what they select.
+
+Each pass decodes a variant once, however many folds learn from it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from genotune.columns import VARIANT
+from genotune.data.genotype_file import Decoder
+from genotune.data.plink_datasource import BlockReader, DosageReader, StatisticsReader, fill_columns, rows_of
+from genotune.data.plink_samples import SampleFacts
+from genotune.data.variant_statistics import Statistics, join_statistics, training_sets, trait_basis
+from genotune.store import DosageArray, IntArray
+
+Tables = Callable[[BlockReader, IntArray], Iterator[pa.Table]]
+"""Gives the tables of a reader over these variants, in any order."""
+
+
+def read_statistics(
+    decoder: Decoder, facts: SampleFacts, *, n_variants: int, trains: Sequence[IntArray], tables: Tables
+) -> list[Statistics]:
+    """Of all variants on each set of training samples; the file is decoded once.
+
+    Args:
+        decoder: of the file.
+        facts: of the samples.
+        n_variants: of the file.
+        trains: of each fold, indices of its training samples; no other sample is decoded unless it is of another's.
+        tables: what decodes.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    samples = np.unique(np.concatenate(trains))
+    bases = [trait_basis(facts.values[train], facts.covariates[train], kind=facts.kind) for train in trains]
+    members = [np.searchsorted(samples, train) for train in trains]
+    sets = training_sets(bases, members, n_samples=len(samples), is_fractional=decoder.is_fractional)
+    reader = StatisticsReader(decoder, facts.rows[samples], sets)
+    found = list(tables(reader, np.arange(n_variants, dtype=np.int64)))
+    found.sort(key=lambda table: table[VARIANT][0].as_py())
+    return [join_statistics([reader.statistics(table, index) for table in found]) for index in range(len(trains))]
+
+
+def read_dosages(decoder: Decoder, rows: IntArray, *, kept: Sequence[IntArray], tables: Tables) -> list[DosageArray]:
+    """(sample, variant) dosages of each selection of variants, in its own order; the file is decoded once.
+
+    Args:
+        decoder: of the file.
+        rows: (sample,) of the file.
+        kept: of each fold, the variants that it keeps.
+        tables: what decodes.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    union = np.unique(np.concatenate(kept))
+    places = np.full((len(kept), len(union)), -1, dtype=np.int64)
+    for place, chosen in zip(places, kept, strict=True):
+        place[np.searchsorted(union, chosen)] = np.arange(len(chosen))
+    dosages: list[DosageArray] = [np.empty((len(rows), len(chosen)), dtype=decoder.dtype) for chosen in kept]
+    for table in tables(DosageReader(decoder, rows), union):
+        for variants, block in rows_of(table):
+            columns = places[:, np.searchsorted(union, variants)]
+            for dosage, column in zip(dosages, columns, strict=True):
+                is_kept = column >= 0
+                if is_kept.all():
+                    fill_columns(dosage, column, block)
+                elif is_kept.any():
+                    fill_columns(dosage, column[is_kept], block[is_kept])
+    return dosages
