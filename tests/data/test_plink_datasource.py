@@ -1,10 +1,13 @@
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from bed_reader import open_bed
 from data.plink_builders import MAGIC, packed, write_fileset, write_rows
 
 from genotune.columns import DOSAGE, VARIANT
-from genotune.data import plink_datasource
+from genotune.data import bed_file, plink_datasource
 from genotune.data.bed_file import BedDecoder
 from genotune.data.files import InputFile
 from genotune.data.plink_datasource import DosageReader, StatisticsReader, VariantDatasource, rows_of
@@ -70,6 +73,38 @@ def test_chosen_samples_and_variants_come_in_the_order_that_was_asked_for(tmp_pa
     samples, variants = [11, 0, 7], np.array([49, 3, 4, 0])
     found = dosage_reader(tmp_path, dosage, samples=samples).decode(variants)
     np.testing.assert_array_equal(found, dosage[np.ix_(samples, variants)])
+
+
+@pytest.mark.parametrize("at_once", [1, 40, 1 << 20])
+@pytest.mark.parametrize("n_samples", [*range(1, 18), 203])
+def test_any_bytes_decode_to_what_bed_reader_says(tmp_path, monkeypatch, n_samples, at_once):
+    """All genotypes in all places, and bits past the last sample that PLINK leaves at zero and others don't."""
+    monkeypatch.setattr(bed_file, "_DECODED_AT_ONCE", at_once)
+    rng = np.random.default_rng(n_samples)
+    bed = InputFile(write_fileset(tmp_path, "x", draw(n_samples)), "x.bed")
+    bed.path.write_bytes(MAGIC + rng.bytes((n_samples + 3) // 4 * N_VARIANTS))
+    decoder = BedDecoder(bed, n_samples, N_VARIANTS)
+    with open_bed(bed.path, skip_format_check=True, num_threads=1) as oracle:
+        expected = oracle.read(dtype="int8", num_threads=1)
+    expected[expected == -127] = -1
+    everyone, variants = np.arange(n_samples), rng.permutation(np.r_[0:9, 20:N_VARIANTS])
+    np.testing.assert_array_equal(decoder.decode(everyone, np.arange(N_VARIANTS)), expected)
+    some = rng.permutation(n_samples)[: max(1, n_samples // 2)]
+    np.testing.assert_array_equal(decoder.decode(some, variants), expected[np.ix_(some, variants)])
+    assert decoder.decode(some, variants[:0]).shape == (len(some), 0)
+
+
+def test_few_of_many_samples_are_decoded_without_all_of_the_others_at_once(tmp_path):
+    """A block is sized by the samples that are wanted; 20,000 others of 2,000 variants would take 40 MB beside them."""
+    bed = InputFile(tmp_path / "x.bed", "x.bed")
+    bed.path.write_bytes(MAGIC + bytes(5000 * 2000))
+    decoder = BedDecoder(bed, 20_000, 2000)
+    decoder.decode(np.arange(4), np.arange(1))
+    tracemalloc.start()
+    assert (decoder.decode(np.array([7, 19_999]), np.arange(2000)) == 2).all()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_only_the_bed_is_needed_to_decode(tmp_path):
