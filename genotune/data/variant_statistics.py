@@ -11,7 +11,7 @@ import numpy as np
 
 from genotune.columns import TargetKind
 from genotune.genome.covariate_basis import covariate_basis, in_steps, orthonormal, standardized
-from genotune.genome.genotype_blocks import BLOCK_CELLS, copies_or_zero
+from genotune.genome.genotype_blocks import copies_or_zero, variant_blocks
 from genotune.store import DOSAGE_STEPS, DosageArray, FloatArray, IntArray, Values, missing_code
 
 _NO_VARIANCE: Final = 1e-6
@@ -136,8 +136,8 @@ def joint_statistics(dosage: DosageArray, sets: TrainingSets) -> list[Statistics
         dosage: (s, v).
         sets: of the same samples.
     """
-    width = max(1, BLOCK_CELLS // max(1, len(dosage)))
-    parts = [_few(dosage[:, first : first + width], sets) for first in range(0, dosage.shape[1], width)]
+    blocks = variant_blocks(dosage.shape[1], n_samples=len(dosage))
+    parts = [_few(dosage[:, block], sets) for block in blocks]
     return [join_statistics(list(of_set)) for of_set in zip(*parts, strict=True)]
 
 

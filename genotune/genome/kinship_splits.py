@@ -12,6 +12,9 @@ from genotune.genome.sample_splits import SampleSplitSettings
 from genotune.genome.shares import Share
 from genotune.store import IntArray
 
+MOST_FOR_KIN: Final = 100_000
+"""Samples of whom every pair is held against each other in an hour of one CPU; five times as many would take a day."""
+
 _FEWEST_GROUPS: Final = 3
 
 
@@ -50,6 +53,8 @@ class KinshipSplitSettings(SampleSplitSettings):
 
     def _source_problems(self, table: SampleTable) -> list[Problem]:
         """Degrees that can't be told here, or join so many that too few are left to hold out."""
+        if len(table.families) > MOST_FOR_KIN:
+            return [_too_many(len(table.families))]
         pairs = _pairs(table)
         fewest, name = FEWEST_VARIANTS[self.degree], DEGREE_NAMES[self.degree]
         fault, nearer = None, 0
@@ -100,6 +105,15 @@ class KinshipSplitSettings(SampleSplitSettings):
 
     def _at(self, table: SampleTable, degree: int) -> IntArray:
         return kin_groups(_pairs(table), n_samples=len(table.families), degree=degree)
+
+
+def _too_many(n_samples: int) -> Problem:
+    message = (
+        f"found {n_samples:,} samples; every pair of them would be held against each other, which is done up to "
+        f"{MOST_FOR_KIN:,}. Tell kin with another tool (KING, or plink2 --make-king-table), give each chain of "
+        "relatives a number in a column of the table of samples, and split by: column."
+    )
+    return Problem(("by",), message)
 
 
 def _pairs(table: SampleTable) -> KinPairs:
