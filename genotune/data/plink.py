@@ -10,6 +10,7 @@ import numpy as np
 
 from genotune.columns import VARIANT, TargetKind
 from genotune.data.files import FileFacts, InputFile, fingerprint
+from genotune.data.further_tables import unseen_levels
 from genotune.data.genotype_file import GenotypeFile
 from genotune.data.plink_files import BimTable
 from genotune.data.plink_samples import SampleFacts
@@ -24,11 +25,22 @@ from genotune.data.variant_statistics import Statistics, join_statistics, trait_
 from genotune.errors import DataError, Problem
 from genotune.genome.allele_matching import VariantTable
 from genotune.genome.chromosomes import ChromosomeKind, is_kind
+from genotune.genome.contig_names import name_some
+from genotune.genome.covariate_filling import covariate_fill, filled_covariates
 from genotune.genome.folds import hold_out_in_turn
 from genotune.genome.kinship import KinPairs
 from genotune.genome.splits import Fold, SampleSplitSettings, SampleTable, SplitSettings
 from genotune.genome.thinning import spread_order
-from genotune.store import NO_POSITION, DosageArray, GenotypeOutline, GenotypeStore, IntArray, TextArray, Variants
+from genotune.store import (
+    NO_POSITION,
+    DosageArray,
+    FloatArray,
+    GenotypeOutline,
+    GenotypeStore,
+    IntArray,
+    TextArray,
+    Variants,
+)
 
 if TYPE_CHECKING:
     from genotune.data.plink_datasource import BlockReader
@@ -112,7 +124,8 @@ class PlinkPlan(SourcePlan):
         n_samples = len(self.samples.rows)
         per_variant: int = sum(array.dtype.itemsize for array in self.variants) + 4
         per_variant += 0 if self.summary is None else 8
-        per_sample: int = 8 + 4 * self.samples.covariates.shape[1] + 2 * self.samples.ids.dtype.itemsize
+        n_columns = self.samples.covariates.shape[1] + len(self.samples.table_columns)
+        per_sample: int = 8 + 4 * n_columns + 2 * self.samples.ids.dtype.itemsize
         per_dosage = self.genotypes.decoder.dtype.itemsize
         return self.n_variants * (n_samples * per_dosage + per_variant) + n_samples * per_sample
 
@@ -168,6 +181,7 @@ class PlinkPlan(SourcePlan):
             n_classes=len(self.samples.classes),
             n_covariates=self.samples.covariates.shape[1],
             has_summary=self.summary is not None,
+            n_features=sum(max(1, len(column.levels)) for column in self.samples.table_columns),
         )
 
     def name_split(self, members: IntArray, tracks: IntArray | None = None) -> str:
@@ -193,6 +207,11 @@ class PlinkPlan(SourcePlan):
             "trait_kind": self.samples.kind,
             "classes": list(self.samples.classes),
             "covariates": list(self.samples.covariate_names),
+            **(
+                {"tables": {name: self._n_columns(name) for name in self.settings.tables}}
+                if self.settings.tables
+                else {}
+            ),
             "n_samples": len(self.samples.rows),
             "n_variants": len(self.variants.ids),
             "dosage": self.genotypes.decoder.dtype.name,
@@ -247,7 +266,7 @@ class PlinkPlan(SourcePlan):
 
         everything = np.arange(len(self.variants.ids), dtype=np.int64)
         decoder, facts = self.genotypes.decoder, self.samples
-        basis = trait_basis(facts.values[fold.train], facts.covariates[fold.train], kind=facts.kind)
+        basis = trait_basis(facts.values[fold.train], self._filled_covariates(fold.train), kind=facts.kind)
         reader = StatisticsReader(decoder, facts.rows[fold.train], basis)
         statistics = _in_order(list(tables(reader, everything)))
         found = self._found_elsewhere(statistics)
@@ -268,7 +287,25 @@ class PlinkPlan(SourcePlan):
                 fill_columns(dosage, rank[variants], block)
         quality = variant_quality(statistics, counts=selection.counts, n_samples=len(fold.train))
         store = self._store(dosage, kept, statistics=statistics, found=found)
-        return StoreRead(store, selection.notes + (() if found is None else found.notes), quality)
+        notes = (*selection.notes, *(() if found is None else found.notes), *self._unseen(fold))
+        return StoreRead(store, notes, quality)
+
+    def _filled_covariates(self, training: IntArray) -> FloatArray:
+        """(training sample, covariate) with what stands for unknown values among them."""
+        facts = self.samples
+        fill = covariate_fill(facts.covariates, facts.covariate_names, samples=training)
+        return filled_covariates(facts.covariates[training], fill)
+
+    def _unseen(self, fold: Fold) -> Iterator[str]:
+        """Of each category of a table what no training sample has."""
+        if self.samples.features is None:
+            return
+        found = unseen_levels(self.samples.features, self.samples.table_columns, training=fold.train)
+        for name, levels in found.items():
+            yield f"{name}: {name_some(levels)}: in no training sample, so taken as unknown where it stands."
+
+    def _n_columns(self, table: str) -> int:
+        return sum(1 for column in self.samples.table_columns if column.name.startswith(f"{table}:"))
 
     def _found_elsewhere(self, statistics: Statistics) -> VariantStatistics | None:
         """What the other study says of all variants; alleles are told by the frequency in training samples."""
@@ -298,6 +335,9 @@ class PlinkPlan(SourcePlan):
             classes=facts.classes,
             covariate_names=facts.covariate_names,
             summary_log10_p=None if found is None else found.log10_p[kept],
+            features=facts.features,
+            table_columns=facts.table_columns,
+            fills_covariates=self.settings.covariates_missing == "impute",
         )
 
     def _unscorable(self, fold: Fold) -> Iterator[Problem]:
