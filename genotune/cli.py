@@ -126,6 +126,13 @@ def predict(
     samples: Annotated[
         Path | None, typer.Option(help="A table of the samples with the covariates that the model takes.")
     ] = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="A further table that the model takes, by its name in the spec."),
+    ] = None,
+    fill_columns: Annotated[
+        bool, typer.Option("--fill-columns", help="Take columns of further tables that are not there as unknown.")
+    ] = False,
     min_coverage: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the model's variants that the cohort must have.")
     ] = 0.9,
@@ -147,10 +154,27 @@ def predict(
         min_coverage=min_coverage,
         dosage_field=dosage_field,
         workspace=workspace_of(None, workspace),
+        tables=_named_paths(table or []),
+        fills=fill_columns,
     )
     for note in found.notes:
         show_text(f"note {note}")
     show_text(f"Wrote {out}: {found.n_samples:,} samples.")
+
+
+def _named_paths(options: list[str]) -> dict[str, Path]:
+    """Paths by name, of options such as 'expression=expr.tsv'."""
+    from genotune.errors import UserError
+
+    found: dict[str, Path] = {}
+    for option in options:
+        name, equals, path = option.partition("=")
+        if not (name and equals and path):
+            raise UserError(f"--table {option}: no NAME=PATH. Write e.g. --table expression=expr.tsv.")
+        if name in found:
+            raise UserError(f"--table {option}: {name} is named twice. Remove one.")
+        found[name] = Path(path)
+    return found
 
 
 @app.command()

@@ -189,6 +189,7 @@ def _data_text(plan: PlinkPlan, folder: Path, *, keep: int | None) -> str:
     lines += [
         "  filters: {min_maf: 0.01, min_call_rate: 0.95}  # leaves out rare variants, and those often not called",
         f"  keep_variants: {'null' if keep is None else keep}  # {words}",
+        "  drop_duplicates: true  # of a person genotyped twice, or identical twins, the better called sample stays",
     ]
     return "".join(f"{line}\n" for line in lines)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from genotune.columns import TargetKind
 from genotune.data.files import FileFacts, InputFile, fingerprint
+from genotune.data.further_tables import unseen_levels
 from genotune.data.genotype_file import GenotypeFile
 from genotune.data.plink_files import BimTable
 from genotune.data.plink_samples import SampleFacts
@@ -25,6 +26,7 @@ from genotune.data.variant_statistics import Statistics
 from genotune.errors import DataError, Problem
 from genotune.genome.allele_matching import VariantTable
 from genotune.genome.chromosomes import ChromosomeKind, is_kind
+from genotune.genome.contig_names import name_some
 from genotune.genome.folds import hold_out_in_turn
 from genotune.genome.kinship import KinPairs
 from genotune.genome.splits import Fold, SampleSplitSettings, SampleTable, SplitSettings
@@ -142,7 +144,8 @@ class PlinkPlan(SourcePlan):
         n_samples = len(self.samples.rows)
         per_variant: int = sum(array.dtype.itemsize for array in self.variants) + 4
         per_variant += 0 if self.summary is None else 8
-        per_sample: int = 8 + 4 * self.samples.covariates.shape[1] + 2 * self.samples.ids.dtype.itemsize
+        n_columns = self.samples.covariates.shape[1] + len(self.samples.table_columns)
+        per_sample: int = 8 + 4 * n_columns + 2 * self.samples.ids.dtype.itemsize
         per_dosage = self.genotypes.decoder.dtype.itemsize
         return self.n_variants * (n_samples * per_dosage + per_variant) + n_samples * per_sample
 
@@ -198,6 +201,7 @@ class PlinkPlan(SourcePlan):
             n_classes=len(self.samples.classes),
             n_covariates=self.samples.covariates.shape[1],
             has_summary=self.summary is not None,
+            n_features=sum(max(1, len(column.levels)) for column in self.samples.table_columns),
         )
 
     def name_split(self, members: IntArray, tracks: IntArray | None = None) -> str:
@@ -223,6 +227,11 @@ class PlinkPlan(SourcePlan):
             "trait_kind": self.samples.kind,
             "classes": list(self.samples.classes),
             "covariates": list(self.samples.covariate_names),
+            **(
+                {"tables": {name: self._n_columns(name) for name in self.settings.tables}}
+                if self.settings.tables
+                else {}
+            ),
             "n_samples": len(self.samples.rows),
             "n_variants": len(self.variants.ids),
             "dosage": self.genotypes.decoder.dtype.name,
@@ -290,13 +299,13 @@ class PlinkPlan(SourcePlan):
         decoder, facts, n_variants = self.genotypes.decoder, self.samples, len(self.variants.ids)
         trains = [fold.train for fold in folds]
         learned = read_statistics(decoder, facts, n_variants=n_variants, trains=trains, tables=tables)
-        chosen = [self._choose(learned.pop(0), n_samples=len(train)) for train in trains]
+        chosen = [self._choose(learned.pop(0), train) for train in trains]
         dosages = read_dosages(decoder, facts.rows, kept=[one.kept for one in chosen], tables=tables)
         for one in chosen:
             # Nothing here holds a store that has been given: who shares it can let its arrays go.
             yield StoreRead(self._store(dosages.pop(0), one), one.notes, one.quality)
 
-    def _choose(self, statistics: Statistics, *, n_samples: int) -> "_Chosen":
+    def _choose(self, statistics: Statistics, training: IntArray) -> "_Chosen":
         """What a store keeps.
 
         Raises:
@@ -307,7 +316,7 @@ class PlinkPlan(SourcePlan):
             statistics,
             filters=self.settings.filters,
             keep=self.settings.keep_variants,
-            n_samples=n_samples,
+            n_samples=len(training),
             trait=self.samples.trait,
             log10_p=found.log10_p if found is not None and self.settings.keep_by == "summary" else None,
         )
@@ -316,9 +325,20 @@ class PlinkPlan(SourcePlan):
             kept=kept,
             frequency=statistics.frequency[kept].astype(np.float32),
             summary_log10_p=None if found is None else found.log10_p[kept],
-            notes=selection.notes + (() if found is None else found.notes),
-            quality=variant_quality(statistics, counts=selection.counts, n_samples=n_samples),
+            notes=(*selection.notes, *(() if found is None else found.notes), *self._unseen(training)),
+            quality=variant_quality(statistics, counts=selection.counts, n_samples=len(training)),
         )
+
+    def _unseen(self, training: IntArray) -> Iterator[str]:
+        """Of each category of a table what no training sample has."""
+        if self.samples.features is None:
+            return
+        found = unseen_levels(self.samples.features, self.samples.table_columns, training=training)
+        for name, levels in found.items():
+            yield f"{name}: {name_some(levels)}: in no training sample, so taken as unknown where it stands."
+
+    def _n_columns(self, table: str) -> int:
+        return sum(1 for column in self.samples.table_columns if column.name.startswith(f"{table}:"))
 
     def _found_elsewhere(self, statistics: Statistics) -> VariantStatistics | None:
         """What the other study says of all variants; alleles are told by the frequency in training samples."""
@@ -346,6 +366,9 @@ class PlinkPlan(SourcePlan):
             classes=facts.classes,
             covariate_names=facts.covariate_names,
             summary_log10_p=chosen.summary_log10_p,
+            features=facts.features,
+            table_columns=facts.table_columns,
+            fills_covariates=self.settings.covariates_missing == "impute",
         )
 
     def _unscorable(self, fold: Fold) -> Iterator[Problem]:

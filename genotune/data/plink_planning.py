@@ -9,6 +9,7 @@ import numpy as np
 from genotune.data.bed_file import FAM_PHENOTYPE
 from genotune.data.covariates import Covariates, read_covariates
 from genotune.data.files import InputFile, kept_in, locate
+from genotune.data.further_tables import TableFile, read_features
 from genotune.data.genotype_file import GenotypeFile
 from genotune.data.genotype_opening import open_genotypes
 from genotune.data.phenotypes import Trait, read_trait
@@ -61,6 +62,9 @@ def make_plan(settings: PlinkSettings, folder: Path) -> PlinkPlan:
     if faults or genotypes is None:
         raise DataError("\n".join(faults))
     samples, notes = _samples(settings, genotypes, table)
+    if settings.tables:
+        samples, more = _with_tables(settings, folder, genotypes, samples)
+        notes += more
     notes += genotypes.notes + _fraction_notes(settings, genotypes) + summary_notes
     if settings.match_by is not None and table is None:
         notes += ("data.match_by has no effect without a table in data.phenotypes. Remove it.",)
@@ -92,8 +96,29 @@ def _summary(file: InputFile, genotypes: GenotypeFile) -> tuple[SummaryStatistic
     return statistics, (*statistics.notes, leak_warning(file.label))
 
 
+def _with_tables(
+    settings: PlinkSettings, folder: Path, genotypes: GenotypeFile, samples: SampleFacts
+) -> tuple[SampleFacts, tuple[str, ...]]:
+    """The samples with their columns of further tables, and what a person should know of these.
+
+    Raises:
+        DataError: with every fault of every table.
+    """
+    tables = [TableFile(name, locate(folder, table.path), table) for name, table in settings.tables.items()]
+    found = read_features(
+        tables,
+        genotypes.samples,
+        samples.rows,
+        match_by=settings.match_by,
+        fam_label=genotypes.samples_label,
+        trait=samples.trait,
+    )
+    return samples._replace(features=found.values, table_columns=found.columns), found.notes
+
+
 def _files(settings: PlinkSettings, folder: Path, genotypes: GenotypeFile) -> Mapping[str, InputFile]:
     named = {"phenotypes": settings.phenotypes, "summary statistics": settings.summary_statistics}
+    named |= {f"table {name}": table.path for name, table in settings.tables.items()}
     beside = {role: locate(folder, name) for role, name in named.items() if name is not None}
     return {**genotypes.files, **beside}
 
@@ -140,12 +165,15 @@ def _samples(
     fam = genotypes.samples
     matched = _match(settings, genotypes, table)
     trait, covariates = _values(settings, genotypes, table, matched=matched)
-    complete = np.isfinite(covariates.values).all(axis=1)
+    has_all = np.isfinite(covariates.values).all(axis=1)
+    fills = settings.covariates_missing == "impute"
+    complete = has_all | fills
     known = ~np.isnan(trait.values)
     notes = (*matched.notes, *trait.notes, *covariates.notes)
-    n_incomplete = int(np.count_nonzero(known & ~complete))
+    n_incomplete = int(np.count_nonzero(known & ~has_all))
     if n_incomplete:
-        notes += (f"covariates ({', '.join(settings.covariates)}): missing in {n_incomplete:,} samples; left out.",)
+        becomes = "filled in from the training samples of each fit" if fills else "left out"
+        notes += (f"covariates ({', '.join(settings.covariates)}): missing in {n_incomplete:,} samples; {becomes}.",)
     kept = np.flatnonzero(known & complete)
     name = settings.trait or (_own_trait(settings, genotypes) if table is None else "")
     fault = _fault_of_rest(trait, kept, name=name)

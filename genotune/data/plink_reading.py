@@ -13,7 +13,8 @@ from genotune.data.genotype_file import Decoder
 from genotune.data.plink_datasource import BlockReader, DosageReader, StatisticsReader, fill_columns, rows_of
 from genotune.data.plink_samples import SampleFacts
 from genotune.data.variant_statistics import Statistics, join_statistics, training_sets, trait_basis
-from genotune.store import DosageArray, IntArray
+from genotune.genome.covariate_filling import covariate_fill, filled_covariates
+from genotune.store import DosageArray, FloatArray, IntArray
 
 Tables = Callable[[BlockReader, IntArray], Iterator[pa.Table]]
 """Gives the tables of a reader over these variants, in any order."""
@@ -35,7 +36,7 @@ def read_statistics(
         DataError: the file is damaged.
     """
     samples = np.unique(np.concatenate(trains))
-    bases = [trait_basis(facts.values[train], facts.covariates[train], kind=facts.kind) for train in trains]
+    bases = [trait_basis(facts.values[train], _covariates(facts, train), kind=facts.kind) for train in trains]
     members = [np.searchsorted(samples, train) for train in trains]
     sets = training_sets(bases, members, n_samples=len(samples), is_fractional=decoder.is_fractional)
     reader = StatisticsReader(decoder, facts.rows[samples], sets)
@@ -71,3 +72,9 @@ def read_dosages(decoder: Decoder, rows: IntArray, *, kept: Sequence[IntArray], 
                 elif is_kept.any():
                     fill_columns(dosage, column[is_kept], block[is_kept])
     return dosages
+
+
+def _covariates(facts: SampleFacts, training: IntArray) -> FloatArray:
+    """(training sample, covariate) with what stands for unknown values among them."""
+    fill = covariate_fill(facts.covariates, facts.covariate_names, samples=training)
+    return filled_covariates(facts.covariates[training], fill)

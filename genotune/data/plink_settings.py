@@ -9,6 +9,7 @@ from genotune.columns import COVARIATE, DOSAGE, PHENOTYPE, VARIANT, TargetKind
 from genotune.data.cells import DEFAULT_MISSING
 from genotune.data.sample_quality import SampleFilterSettings
 from genotune.data.source import SourceSettings
+from genotune.data.table_settings import Mark, TableName, TableSettings, listed
 from genotune.data.variant_selection import FilterSettings
 
 if TYPE_CHECKING:
@@ -18,21 +19,7 @@ TraitKind = Literal["quantitative", "binary", "multiclass", "count"]
 DosageField = Literal["GT", "DS"]
 
 
-def _mark(found: object) -> object:
-    """A mark as it stands in a table: YAML reads -9 as a number."""
-    is_number = isinstance(found, int | float) and not isinstance(found, bool)
-    return str(found) if is_number else found
-
-
-def _listed(found: object) -> object:
-    """One name as a list of it."""
-    if isinstance(found, str):
-        return (found,)
-    return tuple(found) if isinstance(found, list) else found
-
-
 FileName = Annotated[str, Field(min_length=1)]
-Mark = Annotated[str, BeforeValidator(_mark)]
 
 
 class PlinkSettings(SourceSettings):
@@ -49,6 +36,9 @@ class PlinkSettings(SourceSettings):
         trait: the column to predict; not needed with a .fam, nor with a .psam that has but one.
         trait_kind: null: told from the values.
         covariates: columns of the table that are known of a sample beside its genotype.
+        covariates_missing: what becomes of a sample that lacks a covariate: 'drop' leaves it out, 'impute' gives it
+            the median, of text the commonest level, of the training samples of each fit.
+        tables: further tables of the samples, by name, whose columns are offered to the models beside the variants.
         missing: what marks a missing value in the table.
         match_by: how samples are found in the table; null: by FID and IID where it has both, else by IID.
         filters: what a variant must have.
@@ -68,12 +58,14 @@ class PlinkSettings(SourceSettings):
     splits_of: ClassVar[Literal["contigs", "samples"]] = "samples"
 
     kind: Literal["plink"]
-    genotypes: Annotated[tuple[FileName, ...], Field(min_length=1), BeforeValidator(_listed)]
+    genotypes: Annotated[tuple[FileName, ...], Field(min_length=1), BeforeValidator(listed)]
     dosage_field: DosageField | None = None
     phenotypes: Annotated[str, Field(min_length=1)] | None = None
     trait: Annotated[str, Field(min_length=1)] | None = None
     trait_kind: TraitKind | None = None
     covariates: tuple[str, ...] = ()
+    covariates_missing: Literal["drop", "impute"] = "drop"
+    tables: dict[TableName, TableSettings] = Field(default_factory=dict)
     missing: tuple[Mark, ...] = DEFAULT_MISSING
     match_by: Literal["iid", "fid_iid"] | None = None
     filters: FilterSettings = FilterSettings()

@@ -5,7 +5,7 @@ training samples, which says nothing of anybody. With too few of the model's var
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,6 +19,7 @@ from genotune.data.sample_table import PhenotypeTable, column_problem, read_tabl
 from genotune.errors import DataError
 from genotune.genome.allele_matching import ABSENT, AlleleMatch, VariantTable, match_alleles, turned_round
 from genotune.genome.genotype_moments import genotype_moments
+from genotune.interpretation.cohort_tables import cohort_features
 from genotune.store import DOSAGE_STEPS, DosageArray, FloatArray, IntArray, TextArray, Values
 from genotune.trainables.model import GenotypeModel
 
@@ -51,7 +52,13 @@ class Predictions(NamedTuple):
 
 
 def predict_cohort(
-    model: GenotypeModel, genotypes: GenotypeFile, *, table: Path | None, min_coverage: float
+    model: GenotypeModel,
+    genotypes: GenotypeFile,
+    *,
+    table: Path | None,
+    min_coverage: float,
+    tables: Mapping[str, Path] | None = None,
+    fills: bool = False,
 ) -> Predictions:
     """Predict the trait of every sample of a cohort.
 
@@ -60,9 +67,11 @@ def predict_cohort(
         genotypes: of the cohort; decoded by parts.
         table: of the cohort's samples, with the covariates that the model takes; None: it takes none.
         min_coverage: share of the model's variants that the cohort must have.
+        tables: further tables of the samples by the names that the model knows them under; None: there are none.
+        fills: whether columns of these that are not there are taken as unknown.
 
     Raises:
-        DataError: too few of the variants are there, a covariate is not, or a file is damaged.
+        DataError: too few of the variants are there, a covariate or a column is not, or a file is damaged.
     """
     match = _match(model, genotypes)
     n = len(match.rows)
@@ -73,14 +82,16 @@ def predict_cohort(
             f"{np.floor(100 * match.n_found / n) / 100:g}."
         )
     rows, covariates, notes = _covariates(model, genotypes, table)
-    parts = [model.predict(dosage, covariates[some]) for some, dosage in _dosages(model, genotypes, rows, match=match)]
+    features, more = cohort_features(model, genotypes, tables or {}, fills=fills)
+    beside = np.concatenate([covariates, features[rows]], axis=1)
+    parts = [model.predict(dosage, beside[some]) for some, dosage in _dosages(model, genotypes, rows, match=match)]
     values = np.concatenate(parts).reshape(len(rows), -1)
     fam = genotypes.samples
     return Predictions(
         samples=np.stack([fam.fids[rows], fam.iids[rows]], axis=1),
         names=_names(model),
         values=values,
-        notes=(*genotypes.notes, f"{genotypes.label}: {match.words()}", *notes),
+        notes=(*genotypes.notes, f"{genotypes.label}: {match.words()}", *notes, *more),
     )
 
 
@@ -138,7 +149,7 @@ def _dosages(
 def _covariates(
     model: GenotypeModel, genotypes: GenotypeFile, table: Path | None
 ) -> tuple[IntArray, FloatArray, tuple[str, ...]]:
-    """Rows of the samples that have all covariates, and those, (sample, covariate); with notes of the others.
+    """Rows of the samples that have what covariates the model needs, and those, (sample, covariate); with notes.
 
     Raises:
         DataError: the model takes covariates and there is no table, or it lacks some.
@@ -153,12 +164,20 @@ def _covariates(
     match = match_samples(genotypes.samples, found, match_by=None, fam_label=genotypes.samples_label)
     values = np.stack([_column(found, name) for name in model.covariate_names], axis=1)[match.rows]
     values[match.rows < 0] = np.nan
+    if model.fills_covariates:
+        return everyone, values.astype(np.float32), (*match.notes, *_filled(values, named))
     has_all = np.isfinite(values).all(axis=1)
     if not has_all.any():
         raise DataError(f"{found.label}: no sample of {genotypes.samples_label} has all covariates ({named}).")
     n_out = int(np.count_nonzero(~has_all))
     notes = (f"{n_out:,} samples lack a covariate ({named}); nothing is predicted for them.",) if n_out else ()
     return everyone[has_all], values[has_all].astype(np.float32), (*match.notes, *notes)
+
+
+def _filled(values: Values, named: str) -> tuple[str, ...]:
+    n = int(np.count_nonzero(~np.isfinite(values).all(axis=1)))
+    words = f"{n:,} samples lack a covariate ({named}); it is filled in as it was for the training samples."
+    return (words,) if n else ()
 
 
 def _column(table: PhenotypeTable, name: str) -> Values:

@@ -47,7 +47,7 @@ def _of_genotypes(model: GenotypeModel) -> Described:
     from mlflow.types.schema import AnyType
 
     anything = AnyType()  # type: ignore[no-untyped-call]
-    names = (*model.variants.names, *model.covariate_names)
+    names = (*model.variants.names, *model.covariate_names, *(column.name for column in model.table_columns))
     shape = (-1, len(model.classes)) if model.kind == "multiclass" else (-1,)
     signature = ModelSignature(
         # Of any type: a column of whole numbers has no missing values in pandas, one with a gap holds floats.
@@ -55,5 +55,6 @@ def _of_genotypes(model: GenotypeModel) -> Described:
         outputs=Schema([TensorSpec(np.dtype(np.float32), shape)]),
     )
     common = np.rint(2 * np.nan_to_num(model.variants.frequency)).tolist()
-    values = [[*common, *(0.0 for _ in model.covariate_names)]]
-    return Described(signature, pd.DataFrame(values, columns=list(names), dtype=float))
+    numbers = dict(zip(names, [*common, *(0.0 for _ in model.covariate_names)], strict=False))
+    of_tables = {column.name: column.levels[0] if column.levels else 0.0 for column in model.table_columns}
+    return Described(signature, pd.DataFrame([{**numbers, **of_tables}], columns=list(names)))

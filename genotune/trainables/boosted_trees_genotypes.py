@@ -38,7 +38,8 @@ class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], Prepares):
 
     def problems(self, outline: GenotypeOutline) -> list[Problem]:
         """More variants than are kept, or than fit memory as floats; classes where the trait has none."""
-        n_features = min(self.n_variants or outline.n_variants, outline.n_variants) + outline.n_covariates
+        n_variants = min(self.n_variants or outline.n_variants, outline.n_variants)
+        n_features = n_variants + outline.n_covariates + outline.n_features
         problems = class_weight_problems(self.class_weight, outline)
         problems += resampling_problems(self.resample, outline, n_features=n_features)
         fault = room_fault(outline.n_samples, n_features) if self.booster.kind == "gblinear" else None
@@ -46,6 +47,11 @@ class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], Prepares):
             problems.append(Problem(("booster",), f"found gblinear; {fault}"))
         problems += self.variant_problems(outline)
         return problems
+
+    @property
+    def takes_unknown(self) -> bool:
+        """Trees send what is unknown to the better side of a split; sums and distances have no use for it."""
+        return self.booster.kind != "gblinear" and self.resample.kind not in {"smote", "adasyn"}
 
     def n_examples(self, outline: GenotypeOutline) -> int:
         """Samples."""

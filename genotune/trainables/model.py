@@ -13,8 +13,19 @@ from numpy.lib.stride_tricks import sliding_window_view
 from genotune.columns import TargetKind
 from genotune.errors import DataError
 from genotune.settings import Settings, build
-from genotune.store import N_CODE, CodeArray, DosageArray, FloatArray, GenotypeStore, IntArray, SequenceStore, Variants
+from genotune.store import (
+    N_CODE,
+    CodeArray,
+    DosageArray,
+    FloatArray,
+    GenotypeStore,
+    IntArray,
+    SequenceStore,
+    TableColumn,
+    Variants,
+)
 from genotune.trainables.importance import Importance
+from genotune.trainables.table_recipe import in_levels_of
 
 MODEL_FILE: Final = "model.json"
 """What a saved model's folder always has: its family, the version of its format, and the family's own facts."""
@@ -142,6 +153,8 @@ class GenotypeModel(Model):
         classes: names of the classes of a binary or multiclass trait; none of any other.
         variants: whose dosages `predict` takes, in order.
         covariate_names: of the covariates that `predict` takes, in order.
+        table_columns: of further tables, that it takes after the covariates.
+        fills_covariates: whether a covariate may be unknown (NaN).
     """
 
     columns = GenotypeStore.columns
@@ -151,6 +164,8 @@ class GenotypeModel(Model):
     classes: tuple[str, ...]
     variants: Variants
     covariate_names: tuple[str, ...]
+    table_columns: tuple[TableColumn, ...] = ()
+    fills_covariates: bool = False
 
     def facts(self) -> Mapping[str, Any]:
         """See `Model.facts`."""
@@ -172,7 +187,8 @@ class GenotypeModel(Model):
 
         Args:
             dosage: (sample, variant), copies of the counted alleles of `variants`, in the code of a store.
-            covariates: (sample, covariate).
+            covariates: (sample, covariate + table column); a table's may be NaN, and of a category are indices of the
+                levels in `table_columns`, their number for any other.
 
         Returns:
             (sample,): the expected value of a quantitative trait, the expected count, or the probability of the second
@@ -194,8 +210,16 @@ class GenotypeModel(Model):
         parts = []
         for first in range(0, max(1, len(samples)), batch):
             some = samples[first : first + batch]
-            parts.append(self.predict(store.dosage[some][:, columns], store.covariates[some]))
+            parts.append(self.predict(store.dosage[some][:, columns], self._beside(store, some)))
         return np.concatenate(parts)
+
+    def _beside(self, store: GenotypeStore, samples: IntArray) -> FloatArray:
+        """(sample, covariate + table column) what `predict` takes of these samples beside their dosages."""
+        if not self.table_columns:
+            return store.covariates[samples]
+        assert store.features is not None, "the store has no further tables"
+        columns = in_levels_of(self.table_columns, store.features, store.table_columns, samples=samples)
+        return np.concatenate([store.covariates[samples], columns], axis=1)
 
 
 def write_record(model: Model, folder: Path, *, settings: Settings, file_format: int) -> None:
