@@ -3,8 +3,8 @@
 import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from genotune.data.plink_files import BimTable
 from genotune.data.plink_samples import SampleFacts
 from genotune.data.plink_settings import PlinkSettings
 from genotune.data.relatedness import MOST_SAMPLES, find_relatives, find_same
+from genotune.data.several_traits import trait_tests
 from genotune.data.source import Progress, SourcePlan, SplitTable, StoreRead, Vetted
 from genotune.data.summary_matching import VariantStatistics, match_statistics
 from genotune.data.summary_statistics import SummaryStatistics
@@ -28,12 +29,19 @@ from genotune.genome.folds import hold_out_in_turn
 from genotune.genome.kinship import KinPairs
 from genotune.genome.splits import Fold, SampleSplitSettings, SampleTable, SplitSettings
 from genotune.genome.thinning import spread_order
-from genotune.store import NO_POSITION, DosageArray, GenotypeOutline, GenotypeStore, IntArray, TextArray, Variants
+from genotune.store import (
+    NO_POSITION,
+    DosageArray,
+    GenotypeOutline,
+    GenotypeStore,
+    IntArray,
+    TextArray,
+    TraitsStore,
+    Variants,
+)
 
 if TYPE_CHECKING:
     from genotune.data.plink_datasource import BlockReader
-
-_CLASSED: Final = ("binary", "multiclass")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +120,9 @@ class PlinkPlan(SourcePlan):
         n_samples = len(self.samples.rows)
         per_variant: int = sum(array.dtype.itemsize for array in self.variants) + 4
         per_variant += 0 if self.summary is None else 8
-        per_sample: int = 8 + 4 * self.samples.covariates.shape[1] + 2 * self.samples.ids.dtype.itemsize
+        per_sample: int = (
+            8 * len(self.samples.traits) + 4 * self.samples.covariates.shape[1] + 2 * self.samples.ids.dtype.itemsize
+        )
         per_dosage = self.genotypes.decoder.dtype.itemsize
         return self.n_variants * (n_samples * per_dosage + per_variant) + n_samples * per_sample
 
@@ -165,7 +175,7 @@ class PlinkPlan(SourcePlan):
             n_samples=len(members),
             n_variants=self.n_variants,
             kind=self.samples.kind,
-            n_classes=len(self.samples.classes),
+            n_classes=max(len(trait.classes) for trait in self.samples.traits),
             n_covariates=self.samples.covariates.shape[1],
             has_summary=self.summary is not None,
         )
@@ -182,25 +192,36 @@ class PlinkPlan(SourcePlan):
         rows = {}
         for name, members in fold.members.items():
             known = groups[members][groups[members] >= 0]
-            rows[name] = (self._trait_words(members), f"{len(np.unique(known)):,}", f"{len(members):,}")
-        return SplitTable((self.samples.trait, "groups", "samples"), rows)
+            rows[name] = (self._traits_words(members), f"{len(np.unique(known)):,}", f"{len(members):,}")
+        header = self.samples.trait if len(self.samples.traits) == 1 else "traits"
+        return SplitTable((header, "groups", "samples"), rows)
 
     def record(self, fold: Fold) -> Mapping[str, Any]:
         """See `SourcePlan.record`; of the samples' IDs only a checksum, since the record may be seen by many."""
+        one, *others = self.samples.traits
+        told = {trait.name: {"classes": list(trait.classes)} for trait in (one, *others)} if others else {}
         return {
             "kind": self.settings.kind,
             "trait": self.samples.trait,
             "trait_kind": self.samples.kind,
-            "classes": list(self.samples.classes),
+            **({"traits": told} if others else {"classes": list(one.classes)}),
             "covariates": list(self.samples.covariate_names),
             "n_samples": len(self.samples.rows),
             "n_variants": len(self.variants.ids),
             "dosage": self.genotypes.decoder.dtype.name,
             "splits": {
-                name: {"n_samples": len(members), "ids_sha256": _checksum(self.samples.ids[members])}
+                name: {
+                    "n_samples": len(members),
+                    **({"n_by_trait": self._n_known(members)} if others else {}),
+                    "ids_sha256": _checksum(self.samples.ids[members]),
+                }
                 for name, members in fold.members.items()
             },
         }
+
+    def _n_known(self, members: IntArray) -> dict[str, int]:
+        """Samples that have each trait."""
+        return {trait.name: len(trait.known(members)) for trait in self.samples.traits}
 
     def read_store(self, fold: Fold, progress: Progress | None = None) -> StoreRead:
         """Decode the genotypes twice as a Ray Dataset: for statistics, and what they select. Ray has been started.
@@ -243,20 +264,18 @@ class PlinkPlan(SourcePlan):
         return self._read(fold, tables)
 
     def _read(self, fold: Fold, tables: Any) -> StoreRead:
-        from genotune.data.plink_datasource import DosageReader, StatisticsReader, fill_columns, rows_of
+        from genotune.data.plink_datasource import DosageReader, fill_columns, rows_of
 
         everything = np.arange(len(self.variants.ids), dtype=np.int64)
         decoder, facts = self.genotypes.decoder, self.samples
-        basis = trait_basis(facts.values[fold.train], facts.covariates[fold.train], kind=facts.kind)
-        reader = StatisticsReader(decoder, facts.rows[fold.train], basis)
-        statistics = _in_order(list(tables(reader, everything)))
+        statistics = _in_order(list(tables(self._statistics_reader(fold.train), everything)))
         found = self._found_elsewhere(statistics)
         selection = select_variants(
             statistics,
             filters=self.settings.filters,
             keep=self.settings.keep_variants,
             n_samples=len(fold.train),
-            trait=facts.trait,
+            trait=" or ".join(trait.name for trait in facts.traits),
             log10_p=found.log10_p if found is not None and self.settings.keep_by == "summary" else None,
         )
         kept = selection.variants
@@ -270,6 +289,17 @@ class PlinkPlan(SourcePlan):
         store = self._store(dosage, kept, statistics=statistics, found=found)
         return StoreRead(store, selection.notes + (() if found is None else found.notes), quality)
 
+    def _statistics_reader(self, train: IntArray) -> "BlockReader":
+        """Of frequencies and associations on these samples alone."""
+        from genotune.data.plink_datasource import StatisticsReader, TraitsStatisticsReader
+
+        facts, decoder = self.samples, self.genotypes.decoder
+        rows, covariates = facts.rows[train], facts.covariates[train]
+        values = [trait.values[train] for trait in facts.traits]
+        if len(values) > 1:
+            return TraitsStatisticsReader(decoder, rows, trait_tests(values, covariates, kind=facts.kind))
+        return StatisticsReader(decoder, rows, trait_basis(values[0], covariates, kind=facts.kind))
+
     def _found_elsewhere(self, statistics: Statistics) -> VariantStatistics | None:
         """What the other study says of all variants; alleles are told by the frequency in training samples."""
         if self.summary is None:
@@ -278,11 +308,12 @@ class PlinkPlan(SourcePlan):
 
     def _store(
         self, dosage: DosageArray, kept: IntArray, *, statistics: Statistics, found: VariantStatistics | None
-    ) -> GenotypeStore:
+    ) -> GenotypeStore | TraitsStore:
         facts, all_variants = self.samples, self.variants
-        return GenotypeStore(
+        first, *others = facts.traits
+        store = GenotypeStore(
             dosage=dosage,
-            phenotype=facts.values,
+            phenotype=first.values,
             covariates=facts.covariates,
             samples=facts.ids,
             variants=Variants(
@@ -293,43 +324,36 @@ class PlinkPlan(SourcePlan):
                 other=all_variants.other[kept],
                 frequency=statistics.frequency[kept].astype(np.float32),
             ),
-            trait=facts.trait,
-            kind=facts.kind,
-            classes=facts.classes,
+            trait=first.name,
+            kind=first.kind,
+            classes=first.classes,
             covariate_names=facts.covariate_names,
             summary_log10_p=None if found is None else found.log10_p[kept],
         )
+        if not others:
+            return store
+        more = (replace(store, phenotype=one.values, trait=one.name, classes=one.classes) for one in others)
+        return TraitsStore.of([store, *more])
 
     def _unscorable(self, fold: Fold) -> Iterator[Problem]:
         """Splits without a sample of some class, or in which the trait does not vary: metrics are not defined there."""
         for name, members in fold.members.items():
-            values = self.samples.values[members]
-            if not len(values):
+            if not len(members):
                 yield Problem((name,), f"{name} holds no sample. Give it more, or loosen data.sample_filters.")
                 continue
-            if self.samples.kind not in _CLASSED:
-                if values.min() == values.max():
-                    yield Problem(
-                        (name,) if name != "train" else (),
-                        f"{self.samples.trait} is {values[0]:g} in each of the {len(members):,} samples of {name}, "
-                        "which tells nothing. Give it more, or try another seed.",
-                    )
-                continue
-            found = {int(value) for value in values}
-            lacking = [label for index, label in enumerate(self.samples.classes) if index not in found]
-            if lacking:
-                yield Problem(
-                    (name,) if name != "train" else (),
-                    f"{name} holds no sample with {self.samples.trait} {' or '.join(lacking)}: its "
-                    f"{len(members):,} samples can't tell the classes apart. Give it more, or try another seed.",
-                )
+            for trait in self.samples.traits:
+                fault = trait.fault_in(members, split=name)
+                if fault is not None:
+                    yield Problem((name,) if name != "train" else (), fault)
 
-    def _trait_words(self, members: IntArray) -> str:
-        values = self.samples.values[members]
-        if self.samples.kind in _CLASSED:
-            counts = np.bincount(values.astype(np.int64), minlength=len(self.samples.classes))
-            return ", ".join(f"{label}: {count:,}" for label, count in zip(self.samples.classes, counts, strict=True))
-        return f"{values.mean():.3g} ± {values.std():.3g}"
+    def _traits_words(self, members: IntArray) -> str:
+        """What the trait looks like in a split; of several a line each."""
+        traits = self.samples.traits
+        if len(traits) == 1:
+            return traits[0].words(members)
+        return "\n".join(
+            f"{trait.name} {trait.words(members)} ({len(trait.known(members)):,} samples)" for trait in traits
+        )
 
 
 def _checksum(ids: TextArray) -> str:

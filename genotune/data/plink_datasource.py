@@ -15,6 +15,7 @@ from ray.data.datasource import Datasource, ReadTask
 
 from genotune.columns import DOSAGE, VARIANT
 from genotune.data.genotype_file import Decoder
+from genotune.data.several_traits import TraitTest, statistics_of_traits
 from genotune.data.variant_statistics import Statistics, TraitBasis, block_statistics
 from genotune.store import DosageArray, IntArray
 
@@ -90,6 +91,26 @@ class StatisticsReader(BlockReader):
     def as_table(self, variants: IntArray, dosage: DosageArray) -> pa.Table:
         """See `BlockReader.as_table`."""
         return pa.table({VARIANT: variants, **block_statistics(dosage, self.basis)._asdict()})
+
+    @property
+    def row_nbytes(self) -> int:
+        """See `BlockReader.row_nbytes`."""
+        return 8 * (1 + len(Statistics._fields))
+
+
+@dataclass(frozen=True)
+class TraitsStatisticsReader(BlockReader):
+    """The same of several traits; see `statistics_of_traits`.
+
+    Attributes:
+        tests: of each trait, on the same samples or some of them.
+    """
+
+    tests: tuple[TraitTest, ...]
+
+    def as_table(self, variants: IntArray, dosage: DosageArray) -> pa.Table:
+        """See `BlockReader.as_table`."""
+        return pa.table({VARIANT: variants, **statistics_of_traits(dosage, self.tests)._asdict()})
 
     @property
     def row_nbytes(self) -> int:

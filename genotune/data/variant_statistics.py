@@ -36,8 +36,8 @@ class Statistics(NamedTuple):
         n_none: (v,) with none.
         n_known: (v,) samples with a dosage, called or not.
         copies: (v,) sum of their dosages; exact.
-        association: (v,) share of the trait's variance that the dosage explains beside the covariates, from 0 to 1;
-            NaN where the dosage doesn't vary.
+        association: (v,) share of the trait's variance that the dosage explains beside the covariates, from 0 to 1; of
+            several traits instead -log10 of the least p-value; NaN where the dosage doesn't vary.
     """
 
     n_two: IntArray
@@ -87,33 +87,75 @@ def trait_basis(trait: Values, covariates: FloatArray, *, kind: TargetKind) -> T
     return TraitBasis(in_steps(left), in_steps(fixed))
 
 
+class Copies(NamedTuple):
+    """Dosages as they are added up.
+
+    Attributes:
+        known: (s, v) float64, 1 where a dosage is known, else 0.
+        counted: (s, v) copies, 0 where not known.
+        n_known: (v,) samples.
+        total: (v,) sum of copies.
+        is_fractional: whether copies come in fractions.
+    """
+
+    known: Values
+    counted: Values
+    n_known: IntArray
+    total: Values
+    is_fractional: bool
+
+
+def read_copies(dosage: DosageArray) -> Copies:
+    """The dosages (s, v) of a block of variants."""
+    is_known = dosage != missing_code(dosage)
+    known, counted = is_known.astype(np.float64), np.where(is_known, dosage, 0).astype(np.float64)
+    is_fractional = dosage.dtype == np.uint16
+    if is_fractional:
+        counted /= DOSAGE_STEPS
+    n_known = np.count_nonzero(is_known, axis=0).astype(np.int64)
+    return Copies(known, counted, n_known, counted.sum(axis=0), is_fractional)
+
+
 def block_statistics(dosage: DosageArray, basis: TraitBasis) -> Statistics:
-    """Statistics of a block of variants; a missing dosage counts as the mean in the association.
-
-    The association is the squared partial correlation of dosage and trait; of classes, the share of the dosage's
-    variance between them, the covariates' part being taken out of both.
-
-    Source: Price et al. 2006 (EIGENSTRAT), Methods, association after adjustment of genotype and phenotype.
+    """Statistics of a block of variants.
 
     Args:
         dosage: (s, v) of the training samples.
         basis: of the same samples.
     """
-    is_known = dosage != missing_code(dosage)
-    known, counted = is_known.astype(np.float64), np.where(is_known, dosage, 0).astype(np.float64)
-    if dosage.dtype == np.uint16:
-        counted /= DOSAGE_STEPS
+    copies = read_copies(dosage)
+    return with_counts(dosage, copies, association=explained(copies, basis))
+
+
+def with_counts(dosage: DosageArray, copies: Copies, *, association: Values) -> Statistics:
+    """Statistics of a block of variants (s, v) whose association is known."""
+    return Statistics(*_count_genotypes(dosage), copies.n_known, copies.total, association)
+
+
+def explained(copies: Copies, basis: TraitBasis) -> Values:
+    """(v,) association of a block of variants with a trait; see `Statistics`. A missing dosage counts as the mean.
+
+    It is the squared partial correlation of dosage and trait; of classes, the share of the dosage's variance between
+    them, the covariates' part being taken out of both.
+
+    Source: Price et al. 2006 (EIGENSTRAT), Methods, association after adjustment of genotype and phenotype.
+
+    Args:
+        copies: of the training samples.
+        basis: of the same samples.
+    """
+    known, counted, n_known, sums, is_fractional = copies
+    if is_fractional:
         basis = TraitBasis(*(in_steps(columns, _STEP_OF_FRACTIONS) for columns in basis))
-    n_known, copies = np.count_nonzero(is_known, axis=0).astype(np.int64), counted.sum(axis=0)
-    mean = np.divide(copies, n_known, out=np.zeros(len(copies)), where=n_known > 0)
+    mean = np.divide(sums, n_known, out=np.zeros(len(sums)), where=n_known > 0)
     along_trait, along_covariates = (
         _sum_of_squares(columns.T @ counted - (columns.T @ known) * mean) for columns in basis
     )
-    total = np.einsum("sv,sv->v", counted, counted) - copies * mean
+    total = np.einsum("sv,sv->v", counted, counted) - sums * mean
     left = total - along_covariates
     varies = left > _NO_VARIANCE * np.maximum(total, 1)
     association = np.divide(along_trait, left, out=np.full(len(left), np.nan), where=varies)
-    return Statistics(*_count_genotypes(dosage), n_known, copies, np.minimum(association, 1))
+    return np.asarray(np.minimum(association, 1))
 
 
 def _count_genotypes(dosage: DosageArray) -> tuple[IntArray, IntArray, IntArray]:
