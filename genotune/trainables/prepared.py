@@ -1,6 +1,7 @@
 """Genotypes prepared for a family, on the training samples alone; kept in the process from trial to trial."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,8 +18,11 @@ from genotune.store import (
     GenotypeStore,
     IntArray,
     Splits,
+    TraitsStore,
     Values,
 )
+from genotune.trainables.genotype_trainable import Epochs, GenotypeTrainable
+from genotune.trainables.in_step import fit_in_step
 from genotune.trainables.kept import Kept
 from genotune.trainables.model import GenotypeModel, Model
 from genotune.trainables.preparation import Preparation, Prepares
@@ -30,7 +34,7 @@ from genotune.trainables.variant_choice import choose_variants
 class Prepared(NamedTuple):
     """A store as a family is to see it, and how it was made."""
 
-    store: GenotypeStore
+    store: GenotypeStore | TraitsStore
     recipe: Recipe
 
 
@@ -57,9 +61,16 @@ def fit_prepared(
 ) -> Model:
     """Fit a family on the store, prepared first if its hyperparameters ask for that; see `Trainable.fit`.
 
+    A family that learns one trait at a time is fitted to each of several, with a preparation of its own.
+
     Raises:
         FitError: the preparation leaves nothing to learn from.
     """
+    if isinstance(store, TraitsStore) and isinstance(trainable, GenotypeTrainable) and not trainable.learns_together:
+        begin = {
+            one.trait: partial(_prepared_epochs, trainable, one, splits_of(one, splits), plan) for one in store.each
+        }
+        return fit_in_step(begin, report=report, resume=resume)
     if not isinstance(trainable, Prepares) or trainable.prepare is None:
         return trainable.fit(store, splits, report=report, plan=plan, resume=resume)
     prepared = prepare(
@@ -75,8 +86,39 @@ def fit_prepared(
     return PreparedModel(model, prepared.recipe)
 
 
+def splits_of(store: GenotypeStore, splits: Splits) -> Splits:
+    """Of the samples of the splits those whose trait is known."""
+    return splits._replace(train=store.known(splits.train), validation=store.known(splits.validation))
+
+
+def _prepared_epochs(
+    trainable: GenotypeTrainable, store: GenotypeStore, splits: Splits, plan: FitPlan, resume: Path | None
+) -> Epochs:
+    """`fit_prepared` to one trait, waiting at the end of each epoch."""
+    if not isinstance(trainable, Prepares) or trainable.prepare is None:
+        model: Model = yield from trainable.epochs(store, splits, plan=plan, resume=resume)
+        return model
+    prepared = prepare(
+        trainable.prepare, store, splits.train, n_variants=trainable.n_variants, n_threads=plan.n_threads
+    )
+    assert isinstance(prepared.store, GenotypeStore)
+    assert isinstance(trainable, GenotypeTrainable)
+    epochs, value = trainable.epochs(prepared.store, splits, plan=plan, resume=resume), None
+    while True:
+        try:
+            progress = epochs.send(value)
+        except StopIteration as ended:
+            return PreparedModel(ended.value, prepared.recipe)
+        value = yield progress._replace(model=PreparedModel(progress.model, prepared.recipe))
+
+
 def prepare(
-    preparation: Preparation, store: GenotypeStore, samples: IntArray, *, n_variants: int | None, n_threads: int = 1
+    preparation: Preparation,
+    store: GenotypeStore | TraitsStore,
+    samples: IntArray,
+    *,
+    n_variants: int | None,
+    n_threads: int = 1,
 ) -> Prepared:
     """The store prepared on these samples; the same object each time it is asked for, as long as it is kept.
 
@@ -97,42 +139,61 @@ def prepare(
 
 
 def _prepare(
-    preparation: Preparation, store: GenotypeStore, samples: IntArray, *, n_variants: int | None, n_threads: int
+    preparation: Preparation,
+    store: GenotypeStore | TraitsStore,
+    samples: IntArray,
+    *,
+    n_variants: int | None,
+    n_threads: int,
 ) -> Prepared:
+    genotypes = store.genotypes if isinstance(store, TraitsStore) else store
     spread, components, covariates = np.empty(0, dtype=np.int64), None, store.covariates
     if preparation.components:
-        spread = _spread(store, samples)
-        components = _components(preparation, store, samples, spread)
+        spread = _spread(genotypes, samples)
+        components = _components(preparation, genotypes, samples, spread)
         covariates = with_scores(covariates, components, store.dosage[:, spread])
     features = choose_variants(preparation, store, samples, covariates=covariates, n_threads=n_threads)[:n_variants]
     columns = np.concatenate([features, np.setdiff1d(spread, features)])
-    place = np.empty(store.n_variants, dtype=np.int64)
+    place = np.empty(genotypes.n_variants, dtype=np.int64)
     place[columns] = np.arange(len(columns))
     recipe = Recipe(
         variants=store.variants.take(columns),
         n_features=len(features),
-        fill=_fill(preparation, store, samples, features),
+        fill=_fill(preparation, genotypes, samples, features),
         in_components=place[spread],
         components=components,
-        covariate_names=store.covariate_names,
+        covariate_names=genotypes.covariate_names,
         regression=np.empty(0),
     )
-    names, phenotype = recipe.names, store.phenotype
+    names, each = recipe.names, store.each if isinstance(store, TraitsStore) else (store,)
+    phenotypes = [one.phenotype for one in each]
     if preparation.adjust == "residuals":
         design = design_of(covariates)
-        regression: Values = np.linalg.lstsq(design[samples], phenotype[samples], rcond=None)[0].astype(np.float64)
-        recipe = recipe._replace(regression=regression)
-        phenotype, covariates, names = phenotype - design @ regression, covariates[:, :0], ()
+        fits = [_regression(design, one, samples) for one in each]
+        # A column for each of several traits, as their model's predictions have it.
+        recipe = recipe._replace(regression=np.stack(fits, axis=1) if isinstance(store, TraitsStore) else fits[0])
+        phenotypes = [one - design @ fit for one, fit in zip(phenotypes, fits, strict=True)]
+        covariates, names = covariates[:, :0], ()
     made = replace(
-        store,
+        genotypes,
         dosage=recipe.features(store.dosage[:, features]),
         variants=recipe.variants.first(recipe.n_features),
         covariates=covariates,
         covariate_names=names,
-        phenotype=phenotype,
         summary_log10_p=None,
     )
-    return Prepared(made, recipe)
+    stores = [
+        replace(made, trait=one.trait, classes=one.classes, phenotype=phenotype, twin=None)
+        for one, phenotype in zip(each, phenotypes, strict=True)
+    ]
+    return Prepared(TraitsStore.of(stores) if isinstance(store, TraitsStore) else stores[0], recipe)
+
+
+def _regression(design: Values, store: GenotypeStore, samples: IntArray) -> Values:
+    """(1 + covariate,) effects on the trait, of those of the samples that have it."""
+    some = store.known(samples)
+    effects: Values = np.linalg.lstsq(design[some], store.phenotype[some], rcond=None)[0].astype(np.float64)
+    return effects
 
 
 def _spread(store: GenotypeStore, samples: IntArray) -> IntArray:
