@@ -140,7 +140,7 @@ def predict(
     workspace: WorkspaceOption = None,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Predict the trait of a cohort's samples with a model of genotypes."""
+    """Predict the trait, or traits, of a cohort's samples with a model of genotypes."""
     _log_to_stderr(verbose)
     from genotune.interpretation.predicting import predict as predict_table
     from genotune.terminal import show_text

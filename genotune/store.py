@@ -3,7 +3,7 @@
 All arrays are read-only in a trial: they lie in shared memory. An outline is what is known of a store before that.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, NamedTuple
 
@@ -363,6 +363,7 @@ class GenotypeStore:
         fills_covariates: whether unknown covariates are filled in from the training samples.
         n_shrunk: so many covariates, the last ones, were columns of tables before these were prepared for a family: a
             linear family shrinks them as it does variants.
+        twin: a store with the same dosages whose trait is known of the same samples; see `keeper`.
     """
 
     columns: ClassVar[frozenset[str]] = frozenset({DOSAGE, PHENOTYPE, COVARIATE})
@@ -381,6 +382,16 @@ class GenotypeStore:
     table_columns: tuple[TableColumn, ...] = ()
     fills_covariates: bool = False
     n_shrunk: int = 0
+    twin: "GenotypeStore | None" = None
+
+    @property
+    def keeper(self) -> "GenotypeStore":
+        """The store under which a process keeps what is made of dosages alone: one for several traits if it can be."""
+        return self.twin if self.twin is not None and self.twin.dosage is self.dosage else self
+
+    def known(self, samples: IntArray) -> IntArray:
+        """Those of the samples whose trait is known; of a store of one trait all of them."""
+        return samples[~np.isnan(self.phenotype[samples])]
 
     @property
     def nbytes(self) -> int:
@@ -404,4 +415,53 @@ class GenotypeStore:
         return int(self.dosage.shape[1])
 
 
-Store = SequenceStore | GenotypeStore
+@dataclass(frozen=True, eq=False)
+class TraitsStore:
+    """Samples, their genotypes and several traits of one kind, which are the tasks of one model.
+
+    Attributes:
+        each: a store of each trait. They share all arrays but `phenotype`, which is NaN where the trait is not known;
+            each sample has one of the traits at least.
+    """
+
+    columns: ClassVar[frozenset[str]] = GenotypeStore.columns
+
+    each: tuple[GenotypeStore, ...]
+
+    @classmethod
+    def of(cls, stores: Sequence[GenotypeStore]) -> "TraitsStore":
+        """One store of several with the same samples and genotypes; those known of the same samples become twins."""
+        first_with: dict[bytes, GenotypeStore] = {}
+        each = []
+        for store in stores:
+            twin = first_with.setdefault(np.isnan(store.phenotype).tobytes(), store)
+            each.append(store if twin is store else replace(store, twin=twin))
+        return cls(tuple(each))
+
+    @property
+    def genotypes(self) -> GenotypeStore:
+        """The first of them, for all that doesn't depend on the trait."""
+        return self.each[0]
+
+    @property
+    def dosage(self) -> DosageArray:
+        """(sample, variant) as in each of them."""
+        return self.genotypes.dosage
+
+    @property
+    def covariates(self) -> FloatArray:
+        """(sample, covariate) as in each of them."""
+        return self.genotypes.covariates
+
+    @property
+    def variants(self) -> Variants:
+        """Which variants the columns of `dosage` are."""
+        return self.genotypes.variants
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return self.genotypes.nbytes + sum(store.phenotype.nbytes for store in self.each[1:])
+
+
+Store = SequenceStore | GenotypeStore | TraitsStore

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from genotune.store import DOSAGE_STEPS, MISSING_DOSAGE, MISSING_STEPS, GenotypeStore, Splits, TableColumn, Variants
+from genotune.store import (
+    DOSAGE_STEPS,
+    MISSING_DOSAGE,
+    MISSING_STEPS,
+    GenotypeStore,
+    Splits,
+    TableColumn,
+    TraitsStore,
+    Variants,
+)
 
 CLASS_NAMES = ("control", "case", "carrier", "mixed", "other", "sixth")
 
@@ -51,6 +60,27 @@ def build_genotypes(
         classes=names,
         covariate_names=tuple(f"PC{i + 1}" for i in range(covariates)),
     )
+
+
+def build_traits(*args, gaps=0.0, seed=0, n_classes=3, **rest):
+    """Two traits of the same samples: `build_genotypes`'s, and one that the next four variants decide.
+
+    Args:
+        args: of `build_genotypes`.
+        gaps: share of the samples that lack the first trait, and of others that lack the second.
+        seed: of everything drawn.
+        n_classes: of multiclass traits.
+        rest: of `build_genotypes`.
+    """
+    first, rng = build_genotypes(*args, seed=seed, n_classes=n_classes, **rest), np.random.default_rng(seed + 1)
+    causal = np.maximum(first.dosage[:, 4:8], 0).astype(np.float64)
+    value = (causal - causal.mean(axis=0)) @ np.array([0.9, 0.8, -1.0, 0.7])
+    other = _phenotype(value + first.covariates[:, :1].sum(axis=1), first.kind, n_classes=n_classes, rng=rng)
+    second = replace(first, trait="weight", phenotype=other)
+    draw = rng.random(len(other))
+    first.phenotype[draw < gaps] = np.nan
+    second.phenotype[draw > 1 - gaps] = np.nan
+    return TraitsStore.of([first, second])
 
 
 def build_variants(n, *, frequency=None):

@@ -176,7 +176,7 @@ def _data_text(plan: PlinkPlan, folder: Path, *, keep: int | None) -> str:
     if settings.phenotypes is None:
         own = "column 6 of the .fam" if Path(named).suffix == ".bed" else "a column of the .psam"
         lines.append(f"  # the trait is {own}; for another: phenotypes: table.tsv, trait: its column")
-        lines += [] if settings.trait is None else [f"  trait: {scalar(settings.trait)}  # what to call it"]
+        lines += [] if settings.trait is None else [f"  trait: {scalar(facts.trait)}  # what to call it"]
     else:
         lines.append(f"  phenotypes: {relative(settings.phenotypes, folder)}  # a row for each sample")
         lines.append(f"  trait: {scalar(facts.trait)}  # the column that the model learns to predict")

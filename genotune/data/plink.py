@@ -3,8 +3,8 @@
 import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from genotune.store import (
     GenotypeStore,
     IntArray,
     TextArray,
+    TraitsStore,
     Values,
     Variants,
 )
@@ -46,8 +47,6 @@ from genotune.store import (
 if TYPE_CHECKING:
     from genotune.data.plink_datasource import BlockReader
     from genotune.data.plink_reading import Tables
-
-_CLASSED: Final = ("binary", "multiclass")
 
 
 class _Chosen(NamedTuple):
@@ -145,7 +144,7 @@ class PlinkPlan(SourcePlan):
         per_variant: int = sum(array.dtype.itemsize for array in self.variants) + 4
         per_variant += 0 if self.summary is None else 8
         n_columns = self.samples.covariates.shape[1] + len(self.samples.table_columns)
-        per_sample: int = 8 + 4 * n_columns + 2 * self.samples.ids.dtype.itemsize
+        per_sample: int = 8 * len(self.samples.traits) + 4 * n_columns + 2 * self.samples.ids.dtype.itemsize
         per_dosage = self.genotypes.decoder.dtype.itemsize
         return self.n_variants * (n_samples * per_dosage + per_variant) + n_samples * per_sample
 
@@ -198,7 +197,7 @@ class PlinkPlan(SourcePlan):
             n_samples=len(members),
             n_variants=self.n_variants,
             kind=self.samples.kind,
-            n_classes=len(self.samples.classes),
+            n_classes=max(len(trait.classes) for trait in self.samples.traits),
             n_covariates=self.samples.covariates.shape[1],
             has_summary=self.summary is not None,
             n_features=sum(max(1, len(column.levels)) for column in self.samples.table_columns),
@@ -216,16 +215,19 @@ class PlinkPlan(SourcePlan):
         rows = {}
         for name, members in fold.members.items():
             known = groups[members][groups[members] >= 0]
-            rows[name] = (self._trait_words(members), f"{len(np.unique(known)):,}", f"{len(members):,}")
-        return SplitTable((self.samples.trait, "groups", "samples"), rows)
+            rows[name] = (self._traits_words(members), f"{len(np.unique(known)):,}", f"{len(members):,}")
+        header = self.samples.trait if len(self.samples.traits) == 1 else "traits"
+        return SplitTable((header, "groups", "samples"), rows)
 
     def record(self, fold: Fold) -> Mapping[str, Any]:
         """See `SourcePlan.record`; of the samples' IDs only a checksum, since the record may be seen by many."""
+        one, *others = self.samples.traits
+        told = {trait.name: {"classes": list(trait.classes)} for trait in (one, *others)} if others else {}
         return {
             "kind": self.settings.kind,
             "trait": self.samples.trait,
             "trait_kind": self.samples.kind,
-            "classes": list(self.samples.classes),
+            **({"traits": told} if others else {"classes": list(one.classes)}),
             "covariates": list(self.samples.covariate_names),
             **(
                 {"tables": {name: self._n_columns(name) for name in self.settings.tables}}
@@ -236,10 +238,18 @@ class PlinkPlan(SourcePlan):
             "n_variants": len(self.variants.ids),
             "dosage": self.genotypes.decoder.dtype.name,
             "splits": {
-                name: {"n_samples": len(members), "ids_sha256": _checksum(self.samples.ids[members])}
+                name: {
+                    "n_samples": len(members),
+                    **({"n_by_trait": self._n_known(members)} if others else {}),
+                    "ids_sha256": _checksum(self.samples.ids[members]),
+                }
                 for name, members in fold.members.items()
             },
         }
+
+    def _n_known(self, members: IntArray) -> dict[str, int]:
+        """Samples that have each trait."""
+        return {trait.name: len(trait.known(members)) for trait in self.samples.traits}
 
     def read_store(self, fold: Fold, progress: Progress | None = None) -> StoreRead:
         """See `SourcePlan.read_store`; as `read_stores` of one fold."""
@@ -317,7 +327,7 @@ class PlinkPlan(SourcePlan):
             filters=self.settings.filters,
             keep=self.settings.keep_variants,
             n_samples=len(training),
-            trait=self.samples.trait,
+            trait=" or ".join(trait.name for trait in self.samples.traits),
             log10_p=found.log10_p if found is not None and self.settings.keep_by == "summary" else None,
         )
         kept = selection.variants
@@ -346,11 +356,12 @@ class PlinkPlan(SourcePlan):
             return None
         return match_statistics(self.summary, VariantTable(*self.variants, statistics.frequency.astype(np.float32)))
 
-    def _store(self, dosage: DosageArray, chosen: "_Chosen") -> GenotypeStore:
+    def _store(self, dosage: DosageArray, chosen: "_Chosen") -> GenotypeStore | TraitsStore:
         facts, all_variants, kept = self.samples, self.variants, chosen.kept
-        return GenotypeStore(
+        first, *others = facts.traits
+        store = GenotypeStore(
             dosage=dosage,
-            phenotype=facts.values,
+            phenotype=first.values,
             covariates=facts.covariates,
             samples=facts.ids,
             variants=Variants(
@@ -361,46 +372,39 @@ class PlinkPlan(SourcePlan):
                 other=all_variants.other[kept],
                 frequency=chosen.frequency,
             ),
-            trait=facts.trait,
-            kind=facts.kind,
-            classes=facts.classes,
+            trait=first.name,
+            kind=first.kind,
+            classes=first.classes,
             covariate_names=facts.covariate_names,
             summary_log10_p=chosen.summary_log10_p,
             features=facts.features,
             table_columns=facts.table_columns,
             fills_covariates=self.settings.covariates_missing == "impute",
         )
+        if not others:
+            return store
+        more = (replace(store, phenotype=one.values, trait=one.name, classes=one.classes) for one in others)
+        return TraitsStore.of([store, *more])
 
     def _unscorable(self, fold: Fold) -> Iterator[Problem]:
         """Splits without a sample of some class, or in which the trait does not vary: metrics are not defined there."""
         for name, members in fold.members.items():
-            values = self.samples.values[members]
-            if not len(values):
+            if not len(members):
                 yield Problem((name,), f"{name} holds no sample. Give it more, or loosen data.sample_filters.")
                 continue
-            if self.samples.kind not in _CLASSED:
-                if values.min() == values.max():
-                    yield Problem(
-                        (name,) if name != "train" else (),
-                        f"{self.samples.trait} is {values[0]:g} in each of the {len(members):,} samples of {name}, "
-                        "which tells nothing. Give it more, or try another seed.",
-                    )
-                continue
-            found = {int(value) for value in values}
-            lacking = [label for index, label in enumerate(self.samples.classes) if index not in found]
-            if lacking:
-                yield Problem(
-                    (name,) if name != "train" else (),
-                    f"{name} holds no sample with {self.samples.trait} {' or '.join(lacking)}: its "
-                    f"{len(members):,} samples can't tell the classes apart. Give it more, or try another seed.",
-                )
+            for trait in self.samples.traits:
+                fault = trait.fault_in(members, split=name)
+                if fault is not None:
+                    yield Problem((name,) if name != "train" else (), fault)
 
-    def _trait_words(self, members: IntArray) -> str:
-        values = self.samples.values[members]
-        if self.samples.kind in _CLASSED:
-            counts = np.bincount(values.astype(np.int64), minlength=len(self.samples.classes))
-            return ", ".join(f"{label}: {count:,}" for label, count in zip(self.samples.classes, counts, strict=True))
-        return f"{values.mean():.3g} ± {values.std():.3g}"
+    def _traits_words(self, members: IntArray) -> str:
+        """What the trait looks like in a split; of several a line each."""
+        traits = self.samples.traits
+        if len(traits) == 1:
+            return traits[0].words(members)
+        return "\n".join(
+            f"{trait.name} {trait.words(members)} ({len(trait.known(members)):,} samples)" for trait in traits
+        )
 
 
 def _checksum(ids: TextArray) -> str:

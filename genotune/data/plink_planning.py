@@ -15,10 +15,11 @@ from genotune.data.genotype_opening import open_genotypes
 from genotune.data.phenotypes import Trait, read_trait
 from genotune.data.plink import PlinkPlan, n_without_place
 from genotune.data.plink2_tables import SEX
-from genotune.data.plink_samples import SampleFacts
+from genotune.data.plink_samples import SampleFacts, SampleTrait
 from genotune.data.plink_settings import PlinkSettings
 from genotune.data.sample_matching import match_samples
 from genotune.data.sample_table import PhenotypeTable, column_problem, read_table
+from genotune.data.several_traits import fault_of_kinds, trait_notes
 from genotune.data.summary_matching import match_statistics
 from genotune.data.summary_statistics import SummaryStatistics, leak_warning, read_summary_statistics
 from genotune.data.vcf_file import VCF_ENDINGS
@@ -144,13 +145,13 @@ def _check_columns(settings: PlinkSettings, table: PhenotypeTable) -> None:
     if settings.trait is None:
         listed = ", ".join(table.columns) or "none"
         faults.append(f"{table.label}: which column is the trait? Name it in data.trait; there are: {listed}.")
-    named = [("trait", name) for name in (settings.trait,) if name is not None]
+    named = [("trait", name) for name in settings.trait or ()]
     named += [("covariates", name) for name in dict.fromkeys(settings.covariates)]
     for setting, name in named:
         fault = column_problem(table, name)
         if fault is not None:
             faults.append(f"{fault} It is named in data.{setting}.")
-        elif setting == "covariates" and name == settings.trait:
+        elif setting == "covariates" and name in (settings.trait or ()):
             faults.append(f"data.covariates: {name} is the trait itself. Remove it.")
         elif settings.covariates.count(name) > 1:
             faults.append(f"data.covariates: {name} is named twice. Remove one.")
@@ -164,31 +165,31 @@ def _samples(
     """The samples that have everything, and what a person should know of the others."""
     fam = genotypes.samples
     matched = _match(settings, genotypes, table)
-    trait, covariates = _values(settings, genotypes, table, matched=matched)
+    traits, covariates = _values(settings, genotypes, table, matched=matched)
     has_all = np.isfinite(covariates.values).all(axis=1)
     fills = settings.covariates_missing == "impute"
     complete = has_all | fills
-    known = ~np.isnan(trait.values)
-    notes = (*matched.notes, *trait.notes, *covariates.notes)
+    known = np.any([~np.isnan(trait.values) for trait in traits.values()], axis=0)
+    notes = (*matched.notes, *trait_notes(traits), *covariates.notes)
     n_incomplete = int(np.count_nonzero(known & ~has_all))
     if n_incomplete:
         becomes = "filled in from the training samples of each fit" if fills else "left out"
         notes += (f"covariates ({', '.join(settings.covariates)}): missing in {n_incomplete:,} samples; {becomes}.",)
     kept = np.flatnonzero(known & complete)
-    name = settings.trait or (_own_trait(settings, genotypes) if table is None else "")
-    fault = _fault_of_rest(trait, kept, name=name)
-    if fault is not None:
-        raise DataError(f"{genotypes.samples_label if table is None else table.label}: {name}: {fault}")
+    label = genotypes.samples_label if table is None else table.label
+    faults = {name: _fault_of_rest(trait, kept, name=name) for name, trait in traits.items()}
+    faults |= {"data.trait": fault_of_kinds(traits)}
+    if any(faults.values()):
+        raise DataError("\n".join(f"{label}: {name}: {fault}" for name, fault in faults.items() if fault))
     rows = matched.rows[kept]
     columns = _columns(settings, genotypes, table, matched)
     facts = SampleFacts(
         rows=rows.astype(np.int64),
         ids=np.stack([fam.fids[rows], fam.iids[rows]], axis=1),
-        values=trait.values[kept],
+        traits=tuple(
+            SampleTrait(name, trait.values[kept], trait.kind, trait.classes) for name, trait in traits.items()
+        ),
         covariates=_float32(covariates.values[kept]),
-        trait=name,
-        kind=trait.kind,
-        classes=trait.classes,
         covariate_names=covariates.names,
         table=SampleTable(fam.fids[rows], {column: cells[kept] for column, cells in columns.items()}),
         sexes=np.full(len(rows), "0") if fam.sexes is None else fam.sexes[rows],
@@ -207,25 +208,29 @@ def _match(settings: PlinkSettings, genotypes: GenotypeFile, table: PhenotypeTab
 
 def _values(
     settings: PlinkSettings, genotypes: GenotypeFile, table: PhenotypeTable | None, *, matched: _Matched
-) -> tuple[Trait, Covariates]:
-    """Trait and covariates of the samples that were matched.
+) -> tuple[dict[str, Trait], Covariates]:
+    """Each trait by its name, and the covariates, of the samples that were matched.
 
     Raises:
-        DataError: with the faults of both.
+        DataError: with the faults of all.
     """
     faults: list[str] = []
-    trait, covariates = None, None
+    traits: dict[str, Trait] = {}
+    covariates = None
     with kept_in(faults):
-        trait = (
-            _trait_of_samples(settings, genotypes)
-            if table is None
-            else _trait_of_table(settings, table, matched.in_table)
-        )
+        # A table has the traits that the spec names; a file of samples may have but one, whatever it is called.
+        for name in _own_traits(settings, genotypes) if table is None else settings.trait or ():
+            with kept_in(faults):
+                traits[name] = (
+                    _trait_of_samples(settings, genotypes, name=name)
+                    if table is None
+                    else _trait_of_table(settings, table, matched.in_table, name=name)
+                )
     with kept_in(faults):
         covariates = _covariates(settings, table, matched)
-    if trait is None or covariates is None:
+    if faults or covariates is None:
         raise DataError("\n".join(faults))
-    return trait, covariates
+    return traits, covariates
 
 
 def _fault_of_rest(trait: Trait, kept: IntArray, *, name: str) -> str | None:
@@ -243,13 +248,12 @@ def _fault_of_rest(trait: Trait, kept: IntArray, *, name: str) -> str | None:
     return f"{fault}. Remove those from data.covariates that are missing, or complete them."
 
 
-def _trait_of_samples(settings: PlinkSettings, genotypes: GenotypeFile) -> Trait:
+def _trait_of_samples(settings: PlinkSettings, genotypes: GenotypeFile, *, name: str) -> Trait:
     """From the file of samples itself."""
-    column = _own_trait(settings, genotypes)
     is_fam = {*genotypes.columns.columns} == {FAM_PHENOTYPE}
     return read_trait(
-        genotypes.columns.columns[FAM_PHENOTYPE if is_fam else column],
-        name=column,
+        genotypes.columns.columns[FAM_PHENOTYPE if is_fam else name],
+        name=name,
         label=genotypes.samples_label,
         places=genotypes.columns.places,
         kind=settings.trait_kind,
@@ -258,35 +262,38 @@ def _trait_of_samples(settings: PlinkSettings, genotypes: GenotypeFile) -> Trait
     )
 
 
-def _own_trait(settings: PlinkSettings, genotypes: GenotypeFile) -> str:
-    """What the trait in the file of samples is called: by the spec, whose choice it is in a .psam.
+def _own_traits(settings: PlinkSettings, genotypes: GenotypeFile) -> tuple[str, ...]:
+    """What the traits in the file of samples are called: by the spec, whose choice they are in a .psam.
 
     Raises:
-        DataError: the file has no trait, several to choose from, or not the one that the spec names.
+        DataError: the file has no trait, several to choose from, or not those that the spec names.
     """
     names = [name for name in genotypes.columns.columns if name != SEX]
     label = genotypes.samples_label
     if names == [FAM_PHENOTYPE]:
-        return settings.trait or FAM_PHENOTYPE
-    if settings.trait is not None and settings.trait in genotypes.columns.columns:
+        if settings.trait is not None and len(settings.trait) > 1:
+            asked = ", ".join(settings.trait)
+            raise DataError(f"{label}: has one trait, not {asked}. Name a table of samples in data.phenotypes.")
+        return settings.trait or (FAM_PHENOTYPE,)
+    absent = [name for name in settings.trait or () if name not in genotypes.columns.columns]
+    if settings.trait is not None and not absent:
         return settings.trait
     if not names:
         raise DataError(f"{label}: has no trait. Name a table of samples in data.phenotypes, and data.trait in it.")
     listed = name_some(names, most=8)
-    if settings.trait is not None:
-        raise DataError(f"{label}: no column {settings.trait}, which data.trait names; there is {listed}.")
+    if absent:
+        raise DataError(f"{label}: no column {' or '.join(absent)}, which data.trait names; there is {listed}.")
     if len(names) > 1:
         raise DataError(
             f"{label}: which column is the trait? Name it in data.trait (genotune new: --trait); there is {listed}."
         )
-    return names[0]
+    return (names[0],)
 
 
-def _trait_of_table(settings: PlinkSettings, table: PhenotypeTable, rows: IntArray) -> Trait:
-    assert settings.trait is not None
+def _trait_of_table(settings: PlinkSettings, table: PhenotypeTable, rows: IntArray, *, name: str) -> Trait:
     return read_trait(
-        table.columns[settings.trait][rows],
-        name=settings.trait,
+        table.columns[name][rows],
+        name=name,
         label=table.label,
         places=[table.place(int(row)) for row in rows],
         kind=settings.trait_kind,

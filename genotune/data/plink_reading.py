@@ -12,7 +12,8 @@ from genotune.columns import VARIANT
 from genotune.data.genotype_file import Decoder
 from genotune.data.plink_datasource import BlockReader, DosageReader, StatisticsReader, fill_columns, rows_of
 from genotune.data.plink_samples import SampleFacts
-from genotune.data.variant_statistics import Statistics, join_statistics, training_sets, trait_basis
+from genotune.data.several_traits import TraitTest, best_of_traits, trait_tests
+from genotune.data.variant_statistics import Statistics, TraitBasis, join_statistics, training_sets
 from genotune.genome.covariate_filling import covariate_fill, filled_covariates
 from genotune.store import DosageArray, FloatArray, IntArray
 
@@ -36,13 +37,31 @@ def read_statistics(
         DataError: the file is damaged.
     """
     samples = np.unique(np.concatenate(trains))
-    bases = [trait_basis(facts.values[train], _covariates(facts, train), kind=facts.kind) for train in trains]
-    members = [np.searchsorted(samples, train) for train in trains]
+    tests = [_tests(facts, train) for train in trains]
+    bases, members = [], []
+    for train, of_traits in zip(trains, tests, strict=True):
+        places = np.searchsorted(samples, train)
+        if len(of_traits) > 1:  # genotypes are counted in all training samples, whichever traits they have
+            nothing = np.empty((len(train), 0))
+            bases.append(TraitBasis(nothing, nothing))
+            members.append(places)
+        bases += [test.basis for test in of_traits]
+        members += [places[test.rows] for test in of_traits]
     sets = training_sets(bases, members, n_samples=len(samples), is_fractional=decoder.is_fractional)
     reader = StatisticsReader(decoder, facts.rows[samples], sets)
     found = list(tables(reader, np.arange(n_variants, dtype=np.int64)))
     found.sort(key=lambda table: table[VARIANT][0].as_py())
-    return [join_statistics([reader.statistics(table, index) for table in found]) for index in range(len(trains))]
+    each = iter([join_statistics([reader.statistics(table, index) for table in found]) for index in range(len(bases))])
+    return [
+        next(each) if len(of_traits) == 1 else best_of_traits(next(each), [next(each) for _ in of_traits], of_traits)
+        for of_traits in tests
+    ]
+
+
+def _tests(facts: SampleFacts, training: IntArray) -> tuple[TraitTest, ...]:
+    """Of each trait, on the training samples that have it."""
+    values = [trait.values[training] for trait in facts.traits]
+    return trait_tests(values, _covariates(facts, training), kind=facts.kind)
 
 
 def read_dosages(decoder: Decoder, rows: IntArray, *, kept: Sequence[IntArray], tables: Tables) -> list[DosageArray]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from genotune.columns import COVARIATE, DOSAGE, PHENOTYPE, VARIANT, TargetKind
 from genotune.data.cells import DEFAULT_MISSING
@@ -18,12 +18,21 @@ if TYPE_CHECKING:
 TraitKind = Literal["quantitative", "binary", "multiclass", "count"]
 DosageField = Literal["GT", "DS"]
 
-
 FileName = Annotated[str, Field(min_length=1)]
 
 
+def _apart(names: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"{repeated!r} is named twice. Remove one.")
+    return names
+
+
+TraitNames = Annotated[tuple[FileName, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(_apart)]
+
+
 class PlinkSettings(SourceSettings):
-    """Genotypes and a trait.
+    """Genotypes and a trait, or several.
 
     Attributes:
         genotypes: relative to the spec's folder, a fileset of PLINK 1 (.bed, with its .bim and .fam beside it) or
@@ -33,7 +42,8 @@ class PlinkSettings(SourceSettings):
             null: GT.
         phenotypes: a table of samples (.tsv, .csv, .txt, .parquet); null: column 6 of the .fam, or the columns of the
             .psam.
-        trait: the column to predict; not needed with a .fam, nor with a .psam that has but one.
+        trait: the column to predict, or a list of several of one kind, which become tasks of one model: each draw is
+            fitted to all of them and judged by the mean; not needed with a .fam, nor with a .psam that has but one.
         trait_kind: null: told from the values.
         covariates: columns of the table that are known of a sample beside its genotype.
         covariates_missing: what becomes of a sample that lacks a covariate: 'drop' leaves it out, 'impute' gives it
@@ -61,7 +71,7 @@ class PlinkSettings(SourceSettings):
     genotypes: Annotated[tuple[FileName, ...], Field(min_length=1), BeforeValidator(listed)]
     dosage_field: DosageField | None = None
     phenotypes: Annotated[str, Field(min_length=1)] | None = None
-    trait: Annotated[str, Field(min_length=1)] | None = None
+    trait: TraitNames | None = None
     trait_kind: TraitKind | None = None
     covariates: tuple[str, ...] = ()
     covariates_missing: Literal["drop", "impute"] = "drop"

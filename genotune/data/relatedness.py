@@ -54,7 +54,9 @@ def find_same(decode: Decode, order: IntArray, *, n_samples: int) -> KinPairs:
     return find_duplicates(common_genotypes(decode, order, n_samples=n_samples, most=_MOST_FOR_DUPLICATES))
 
 
-def common_genotypes(decode: Decode, order: IntArray, *, n_samples: int, most: int = _MOST_VARIANTS) -> DosageArray:
+def common_genotypes(
+    decode: Decode, order: IntArray, *, n_samples: int, most: int = _MOST_VARIANTS
+) -> NDArray[np.int8]:
     """(sample, variant) whole copies of common, well called variants all over the genome, in int8.
 
     They have a rarer allele of 0.05 or more and a call rate of 0.95 or more among these very samples. They are looked

@@ -89,16 +89,10 @@ def predict_cohort(
     fam = genotypes.samples
     return Predictions(
         samples=np.stack([fam.fids[rows], fam.iids[rows]], axis=1),
-        names=_names(model),
+        names=model.output_names,
         values=values,
         notes=(*genotypes.notes, f"{genotypes.label}: {match.words()}", *notes, *more),
     )
-
-
-def _names(model: GenotypeModel) -> tuple[str, ...]:
-    if model.kind == "multiclass":
-        return tuple(f"{model.trait}={name}" for name in model.classes)
-    return (f"{model.trait}={model.classes[1]}",) if model.kind == "binary" else (model.trait,)
 
 
 def _match(model: GenotypeModel, genotypes: GenotypeFile) -> AlleleMatch:

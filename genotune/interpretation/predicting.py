@@ -37,7 +37,7 @@ def predict(
     tables: Mapping[str, Path] | None = None,
     fills: bool = False,
 ) -> Predicted:
-    """Predict the trait of a cohort's samples and write the table.
+    """Predict the trait (or traits) of a cohort's samples and write the table.
 
     Args:
         model: a folder that holds a saved model, or its name in MLflow: NAME, NAME@ALIAS, models:/NAME@ALIAS or

@@ -27,7 +27,9 @@ class WinnerModel(PythonModel):
         trust_code = bool((context.model_config or {}).get("trust_code", False))
         self._model = load_model(Path(context.artifacts["model"]), trust_code=trust_code)
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> FloatArray:
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> FloatArray | pd.DataFrame:
         """Signal along the inner part of each sequence, or the trait of each sample.
 
         Args:
@@ -41,7 +43,8 @@ class WinnerModel(PythonModel):
             params: MLflow's; not used.
 
         Returns:
-            (example, track, bin); or (sample,), of a trait with more than two classes (sample, class).
+            (example, track, bin); or (sample,), of a trait with more than two classes (sample, class); of several
+            traits a table with a row for each sample and a column for each trait, or 'trait=class'.
 
         Raises:
             DataError: a sequence of another length, or with a letter that is no nucleotide; a column that is not there,
@@ -49,7 +52,10 @@ class WinnerModel(PythonModel):
         """
         del context, params
         if isinstance(self._model, GenotypeModel):
-            return _predict_trait(self._model, model_input)
+            predicted = _predict_trait(self._model, model_input)
+            if not self._model.several:
+                return predicted
+            return pd.DataFrame(predicted, columns=list(self._model.output_names), index=model_input.index)
         assert isinstance(self._model, SequenceModel), type(self._model)
         return _predict_signal(self._model, model_input)
 

@@ -1,7 +1,7 @@
 """The family `boosted_trees` on genotypes: a trait from the dosages of its most associated variants."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,13 +10,14 @@ from genotune.store import GenotypeOutline, GenotypeStore, Splits
 from genotune.trainables.boosted_trees import BoostedTrees
 from genotune.trainables.boosters import Booster, Trees
 from genotune.trainables.class_weights import ClassWeight, class_weight_problems
+from genotune.trainables.genotype_trainable import Epochs, GenotypeTrainable
 from genotune.trainables.model import Model
 from genotune.trainables.preparation import Prepares
 from genotune.trainables.resampling import AsTheyAre, Resampling, resampling_problems, room_fault
 from genotune.trainables.trainable import FitPlan, Report
 
 
-class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], Prepares):
+class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], GenotypeTrainable, Prepares):
     """Hyperparameters of the trees on genotypes; see `BoostedTrees` and `Prepares` too.
 
     Attributes:
@@ -26,9 +27,6 @@ class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], Prepares):
         sampling_method: whether examples (`subsample`) are drawn alike or, on CUDA alone, the more likely the larger
             their gradient.
     """
-
-    needs: ClassVar[frozenset[str]] = GenotypeStore.columns
-    examples: ClassVar[str] = "samples"
 
     max_depth: Annotated[int, Field(ge=1, le=16)] = 3
     booster: Booster = Trees()
@@ -53,10 +51,6 @@ class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], Prepares):
         """Trees send what is unknown to the better side of a split; sums and distances have no use for it."""
         return self.booster.kind != "gblinear" and self.resample.kind not in {"smote", "adasyn"}
 
-    def n_examples(self, outline: GenotypeOutline) -> int:
-        """Samples."""
-        return outline.n_samples
-
     def fit(
         self,
         store: GenotypeStore,
@@ -70,6 +64,12 @@ class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], Prepares):
         from genotune.trainables.genotype_trees import fit
 
         return fit(self, store, splits=splits, report=report, plan=plan, resume=resume)
+
+    def epochs(self, store: GenotypeStore, splits: Splits, *, plan: FitPlan, resume: Path | None = None) -> Epochs:
+        """See `GenotypeTrainable.epochs`."""
+        from genotune.trainables.genotype_trees import epochs
+
+        return epochs(self, store, splits, plan=plan, resume=resume)
 
     @classmethod
     def load_model(cls, folder: Path) -> Model:

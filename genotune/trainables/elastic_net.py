@@ -98,7 +98,7 @@ class ElasticNet(GenotypeTrainable, Prepares):
         model = ElasticNetModel(
             self,
             terms,
-            trait=Trait(store.trait, store.kind, store.classes, store.covariate_names),
+            trait=Trait.of_store(store),
             variants=store.variants.first(lesson.dosage.shape[1]),
         )
         metrics = {"train_loss": loss, "variants_used": float(len(terms.places))}

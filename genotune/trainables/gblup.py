@@ -98,7 +98,7 @@ class GBLUP(GenotypeTrainable, Prepares):
         design = _design(store, samples)
         dosage = store.dosage[:, : self.n_variants]
         relationship = _RELATIONSHIPS.get(
-            store,
+            store.keeper,  # one decomposition for all traits that are known of the same samples
             (dosage.shape[1], self.standardize, samples.tobytes()),
             make=lambda: decompose(dosage, samples, standardize=self.standardize),
         )
@@ -119,7 +119,7 @@ class GBLUP(GenotypeTrainable, Prepares):
         model = GBLUPModel(
             self,
             terms,
-            trait=Trait(store.trait, store.kind, store.classes, store.covariate_names),
+            trait=Trait.of_store(store),
             variants=store.variants.first(dosage.shape[1]),
         )
         metrics = {

@@ -141,6 +141,18 @@ class Importance(NamedTuple):
         return self._replace(values=values, n_of_tables=len(scales))
 
 
+def table_of_traits(importances: Mapping[str, Importance]) -> str:
+    """The tables of several traits as one, the trait's name first; a cell is empty where it has no such measure."""
+    measures = dict.fromkeys(name for one in importances.values() for name in one.measures)
+    lines = [("trait", *_LABELS, *measures)]
+    lines += [
+        (trait, *(_cell(row.get(name)) for name in (*_LABELS, *measures)))
+        for trait, one in importances.items()
+        for row in one.rows()
+    ]
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
 def importance_of_effects(
     variants: Variants,
     covariate_names: tuple[str, ...],

@@ -1,6 +1,7 @@
 """Genotypes prepared for a family, on the training samples alone; kept in the process from trial to trial."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,8 +19,11 @@ from genotune.store import (
     GenotypeStore,
     IntArray,
     Splits,
+    TraitsStore,
     Values,
 )
+from genotune.trainables.genotype_trainable import Epochs, GenotypeTrainable
+from genotune.trainables.in_step import fit_in_step
 from genotune.trainables.kept import Kept
 from genotune.trainables.model import GenotypeModel, Model
 from genotune.trainables.preparation import Preparation, Prepares, TablePreparation
@@ -32,7 +36,7 @@ from genotune.trainables.variant_choice import choose_variants
 class Prepared(NamedTuple):
     """A store as a family is to see it, and how it was made."""
 
-    store: GenotypeStore
+    store: GenotypeStore | TraitsStore
     recipe: Recipe
 
 
@@ -59,39 +63,73 @@ def fit_prepared(
 ) -> Model:
     """Fit a family on the store, prepared first if its hyperparameters ask for that; see `Trainable.fit`.
 
+    A family that learns one trait at a time is fitted to each of several, with a preparation of its own.
+
     Raises:
         FitError: the preparation leaves nothing to learn from.
     """
-    if isinstance(store, GenotypeStore) and not isinstance(trainable, Prepares) and store.table_columns:
-        store = replace(store, features=None, table_columns=())
-    if not _is_prepared(trainable, store):
-        return trainable.fit(store, splits, report=report, plan=plan, resume=resume)
-    prepared = (
-        prepare(trainable.prepare, store, splits.train, n_variants=trainable.n_variants, n_threads=plan.n_threads)
-        if isinstance(trainable, Prepares)
-        else prepare(None, store, splits.train, n_variants=0)
-    )
+    if isinstance(store, TraitsStore) and isinstance(trainable, GenotypeTrainable) and not trainable.learns_together:
+        begin = {
+            one.trait: partial(_prepared_epochs, trainable, one, splits_of(one, splits), plan) for one in store.each
+        }
+        return fit_in_step(begin, report=report, resume=resume)
+    needed = _needed(trainable, store, splits.train, n_threads=plan.n_threads)
+    if not isinstance(needed, Prepared):
+        return trainable.fit(needed, splits, report=report, plan=plan, resume=resume)
 
     def report_prepared(progress: Progress) -> float | None:
         assert isinstance(progress.model, GenotypeModel)
-        return report(progress._replace(model=PreparedModel(progress.model, prepared.recipe)))
+        return report(progress._replace(model=PreparedModel(progress.model, needed.recipe)))
 
-    model = trainable.fit(prepared.store, splits, report=report_prepared, plan=plan, resume=resume)
+    model = trainable.fit(needed.store, splits, report=report_prepared, plan=plan, resume=resume)
     assert isinstance(model, GenotypeModel)
-    return PreparedModel(model, prepared.recipe)
+    return PreparedModel(model, needed.recipe)
 
 
-def _is_prepared(trainable: Trainable[Any, Any], store: Any) -> bool:
-    """Whether anything has to be done to the store before this family can learn from it."""
-    if not isinstance(store, GenotypeStore):
-        return False
-    is_asked = isinstance(trainable, Prepares) and trainable.prepare is not None
-    return is_asked or store.fills_covariates or bool(store.table_columns)
+def splits_of(store: GenotypeStore, splits: Splits) -> Splits:
+    """Of the samples of the splits those whose trait is known."""
+    return splits._replace(train=store.known(splits.train), validation=store.known(splits.validation))
+
+
+def _prepared_epochs(
+    trainable: GenotypeTrainable, store: GenotypeStore, splits: Splits, plan: FitPlan, resume: Path | None
+) -> Epochs:
+    """`fit_prepared` to one trait, waiting at the end of each epoch."""
+    needed = _needed(trainable, store, splits.train, n_threads=plan.n_threads)
+    if not isinstance(needed, Prepared):
+        model: Model = yield from trainable.epochs(needed, splits, plan=plan, resume=resume)
+        return model
+    assert isinstance(needed.store, GenotypeStore)
+    epochs, value = trainable.epochs(needed.store, splits, plan=plan, resume=resume), None
+    while True:
+        try:
+            progress = epochs.send(value)
+        except StopIteration as ended:
+            return PreparedModel(ended.value, needed.recipe)
+        assert isinstance(progress.model, GenotypeModel)
+        value = yield progress._replace(model=PreparedModel(progress.model, needed.recipe))
+
+
+def _needed(trainable: Trainable[Any, Any], store: Any, samples: IntArray, *, n_threads: int) -> Any:
+    """The store as a family learns from it: prepared on these samples if it must be, else as it is.
+
+    A family that prepares nothing has no use for further tables.
+    """
+    if not isinstance(store, GenotypeStore | TraitsStore):
+        return store
+    genotypes = store.genotypes if isinstance(store, TraitsStore) else store
+    if isinstance(trainable, Prepares):
+        if trainable.prepare is None and not genotypes.fills_covariates and not genotypes.table_columns:
+            return store
+        return prepare(trainable.prepare, store, samples, n_variants=trainable.n_variants, n_threads=n_threads)
+    if isinstance(store, GenotypeStore) and store.table_columns:
+        store = replace(store, features=None, table_columns=())
+    return prepare(None, store, samples, n_variants=0) if genotypes.fills_covariates else store
 
 
 def prepare(
     preparation: Preparation | None,
-    store: GenotypeStore,
+    store: GenotypeStore | TraitsStore,
     samples: IntArray,
     *,
     n_variants: int | None,
@@ -119,55 +157,74 @@ def prepare(
 
 
 def _prepare(
-    preparation: Preparation | None, store: GenotypeStore, samples: IntArray, *, n_variants: int | None, n_threads: int
+    preparation: Preparation | None,
+    store: GenotypeStore | TraitsStore,
+    samples: IntArray,
+    *,
+    n_variants: int | None,
+    n_threads: int,
 ) -> Prepared:
+    genotypes = store.genotypes if isinstance(store, TraitsStore) else store
     known, fill = store.covariates, np.empty(0, dtype=np.float32)
-    if store.fills_covariates:
-        fill = covariate_fill(known, store.covariate_names, samples=samples)
+    if genotypes.fills_covariates:
+        fill = covariate_fill(known, genotypes.covariate_names, samples=samples)
         known = filled_covariates(known, fill)
     spread, components = np.empty(0, dtype=np.int64), None
-    features = np.arange(store.n_variants)[:n_variants]
+    features = np.arange(genotypes.n_variants)[:n_variants]
     if preparation is not None:
         if preparation.components:
-            spread = _spread(store, samples)
-            components = _components(preparation, store, samples, spread)
+            spread = _spread(genotypes, samples)
+            components = _components(preparation, genotypes, samples, spread)
             known = with_scores(known, components, store.dosage[:, spread])
         features = choose_variants(preparation, store, samples, covariates=known, n_threads=n_threads)[:n_variants]
     columns = np.concatenate([features, np.setdiff1d(spread, features)])
-    place = np.empty(store.n_variants, dtype=np.int64)
+    place = np.empty(genotypes.n_variants, dtype=np.int64)
     place[columns] = np.arange(len(columns))
     recipe = Recipe(
         variants=store.variants.take(columns),
         n_features=len(features),
-        fill=_fill(preparation, store, samples, features),
+        fill=_fill(preparation, genotypes, samples, features),
         in_components=place[spread],
         components=components,
-        covariate_names=store.covariate_names,
+        covariate_names=genotypes.covariate_names,
         regression=np.empty(0),
         covariate_fill=fill,
-        tables=_table_recipe(preparation, store, samples),
+        tables=_table_recipe(preparation, genotypes, samples),
     )
-    phenotype = store.phenotype
+    each = store.each if isinstance(store, TraitsStore) else (store,)
+    phenotypes = [one.phenotype for one in each]
     if preparation is not None and preparation.adjust == "residuals":
         design = design_of(known)
-        regression: Values = np.linalg.lstsq(design[samples], phenotype[samples], rcond=None)[0].astype(np.float64)
-        recipe, phenotype = recipe._replace(regression=regression), phenotype - design @ regression
+        fits = [_regression(design, one, samples) for one in each]
+        # A column for each of several traits, as their model's predictions have it.
+        recipe = recipe._replace(regression=np.stack(fits, axis=1) if isinstance(store, TraitsStore) else fits[0])
+        phenotypes = [one - design @ fit for one, fit in zip(phenotypes, fits, strict=True)]
     # Without a preparation a view, since nothing is chosen and nothing filled.
     dosage = store.dosage[:, :n_variants] if preparation is None else recipe.features(store.dosage[:, features])
     made = replace(
-        store,
+        genotypes,
         dosage=dosage,
         variants=recipe.variants.first(recipe.n_features),
-        covariates=recipe.beside(known, _table_columns(recipe, store)),
+        covariates=recipe.beside(known, _table_columns(recipe, genotypes)),
         covariate_names=recipe.names_beside,
-        phenotype=phenotype,
         summary_log10_p=None,
         features=None,
         table_columns=(),
         fills_covariates=False,
         n_shrunk=0 if recipe.tables is None else len(recipe.tables.names),
     )
-    return Prepared(made, recipe)
+    stores = [
+        replace(made, trait=one.trait, classes=one.classes, phenotype=phenotype, twin=None)
+        for one, phenotype in zip(each, phenotypes, strict=True)
+    ]
+    return Prepared(TraitsStore.of(stores) if isinstance(store, TraitsStore) else stores[0], recipe)
+
+
+def _regression(design: Values, store: GenotypeStore, samples: IntArray) -> Values:
+    """(1 + covariate,) effects on the trait, of those of the samples that have it."""
+    some = store.known(samples)
+    effects: Values = np.linalg.lstsq(design[some], store.phenotype[some], rcond=None)[0].astype(np.float64)
+    return effects
 
 
 def _table_recipe(preparation: Preparation | None, store: GenotypeStore, samples: IntArray) -> TableRecipe | None:

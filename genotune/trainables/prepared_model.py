@@ -36,7 +36,7 @@ class Recipe(NamedTuple):
         components: of the training samples; None: there are none.
         covariate_names: that are needed.
         regression: (1 + covariate,) intercept and effects of covariates and components that were taken out of the
-            trait; empty if nothing was.
+            trait, of several traits (1 + covariate, trait); empty if nothing was.
         covariate_fill: (covariate,) what stands for an unknown covariate; empty: none may be unknown.
         tables: how columns of further tables are prepared; None: there are none.
     """
@@ -119,8 +119,8 @@ class PreparedModel(GenotypeModel):
 
     def __init__(self, inner: GenotypeModel, recipe: Recipe) -> None:
         self.inner, self.recipe = inner, recipe
-        self.trait, self.kind, self.classes = inner.trait, inner.kind, inner.classes
-        self.variants, self.covariate_names = recipe.variants, recipe.covariate_names
+        self._name_traits([trait._replace(covariate_names=recipe.covariate_names) for trait in inner.traits])
+        self.variants = recipe.variants
         self.table_columns = () if recipe.tables is None else recipe.tables.columns
         self.fills_covariates = len(recipe.covariate_fill) > 0
         self.libraries = tuple(sorted({"safetensors", *inner.libraries}))
