@@ -49,7 +49,9 @@ DIRECTED = (
     "test_trial.py::test_a_metric_to_be_minimised_is_turned_for_the_family_and_the_checkpoints",
     "test_sweeps_of_known_truth.py::test_the_causal_variants_come_first_and_the_least_error_wins",
 )
-SAVED = ("test_run_genotypes.py::test_a_sweep_over_both_families_ends_with_a_complete_record_and_a_winner_that_predicts",)
+SAVED = (
+    "test_run_genotypes.py::test_a_sweep_over_both_families_ends_with_a_complete_record_and_a_winner_that_predicts",
+)
 PRIVATE = (
     "test_privacy.py::test_a_sweep_takes_no_id_and_no_phenotype_of_a_sample_to_mlflow",
     "test_privacy.py::test_a_saved_model_holds_no_phenotype_of_a_sample",

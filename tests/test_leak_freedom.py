@@ -73,7 +73,10 @@ class Cohort:
             "site": rng.choice(["north", "south", "west"], N).tolist(),
         }
         study = [("SNP", "CHR", "BP", "A1", "A2", "P")]
-        study += [(row[1], row[0], row[3], row[4], row[5], f"{p:.3g}") for row, p in zip(self.bim, rng.random(V), strict=False)]
+        study += [
+            (row[1], row[0], row[3], row[4], row[5], f"{p:.3g}")
+            for row, p in zip(self.bim, rng.random(V), strict=False)
+        ]
         write_rows(folder / "study.tsv", study, separator="\t")
 
     def deal(self, held_out):

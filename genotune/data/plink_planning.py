@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genotune.data.bed_file import FAM_PHENOTYPE
+from genotune.data.covariate_checks import covariate_fault, trait_notes
 from genotune.data.covariates import Covariates, read_covariates
 from genotune.data.files import InputFile, kept_in, locate
 from genotune.data.genotype_file import GenotypeFile
@@ -147,10 +148,15 @@ def _samples(
     if n_incomplete:
         notes += (f"covariates ({', '.join(settings.covariates)}): missing in {n_incomplete:,} samples; left out.",)
     kept = np.flatnonzero(known & complete)
+    of_kept = covariates._replace(values=covariates.values[kept])
     name = settings.trait or (_own_trait(settings, genotypes) if table is None else "")
     fault = _fault_of_rest(trait, kept, name=name)
     if fault is not None:
         raise DataError(f"{genotypes.samples_label if table is None else table.label}: {name}: {fault}")
+    fault = covariate_fault(of_kept)
+    if fault is not None and table is not None:
+        raise DataError(f"{table.label}: {fault}")
+    notes += trait_notes(trait.values[kept], of_kept, trait=name, kind=trait.kind)
     rows = matched.rows[kept]
     columns = _columns(settings, genotypes, table, matched)
     facts = SampleFacts(
