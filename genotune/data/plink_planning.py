@@ -17,6 +17,7 @@ from genotune.data.plink import PlinkPlan, n_without_place
 from genotune.data.plink2_tables import SEX
 from genotune.data.plink_samples import SampleFacts
 from genotune.data.plink_settings import PlinkSettings
+from genotune.data.sample_lists import Chosen, choose_samples
 from genotune.data.sample_matching import match_samples
 from genotune.data.sample_table import PhenotypeTable, column_problem, read_table
 from genotune.data.summary_matching import match_statistics
@@ -54,14 +55,18 @@ def make_plan(settings: PlinkSettings, folder: Path) -> PlinkPlan:
     genotypes = None
     with kept_in(faults):
         genotypes = open_genotypes(folder, settings.genotypes, field=settings.dosage_field)
+    chosen: Chosen | None = None
+    if genotypes is not None:
+        with kept_in(faults):
+            chosen = _chosen(settings, folder, genotypes)
     summary: SummaryStatistics | None = None
     summary_notes: tuple[str, ...] = ()
     if settings.summary_statistics is not None and genotypes is not None:
         with kept_in(faults):
             summary, summary_notes = _summary(locate(folder, settings.summary_statistics), genotypes)
-    if faults or genotypes is None:
+    if faults or genotypes is None or chosen is None:
         raise DataError("\n".join(faults))
-    samples, notes = _samples(settings, genotypes, table)
+    samples, notes = _samples(settings, genotypes, table, chosen=chosen)
     notes += genotypes.notes + _fraction_notes(settings, genotypes) + summary_notes
     if settings.match_by is not None and table is None:
         notes += ("data.match_by has no effect without a table in data.phenotypes. Remove it.",)
@@ -93,8 +98,21 @@ def _summary(file: InputFile, genotypes: GenotypeFile) -> tuple[SummaryStatistic
     return statistics, (*statistics.notes, leak_warning(file.label))
 
 
+def _chosen(settings: PlinkSettings, folder: Path, genotypes: GenotypeFile) -> Chosen:
+    """The samples that the spec's lists leave."""
+    keep, drop = (
+        None if name is None else locate(folder, name) for name in (settings.keep_samples, settings.drop_samples)
+    )
+    return choose_samples(genotypes.samples, keep=keep, drop=drop, fam_label=genotypes.samples_label)
+
+
 def _files(settings: PlinkSettings, folder: Path, genotypes: GenotypeFile) -> Mapping[str, InputFile]:
-    named = {"phenotypes": settings.phenotypes, "summary statistics": settings.summary_statistics}
+    named = {
+        "phenotypes": settings.phenotypes,
+        "summary statistics": settings.summary_statistics,
+        "kept samples": settings.keep_samples,
+        "dropped samples": settings.drop_samples,
+    }
     beside = {role: locate(folder, name) for role, name in named.items() if name is not None}
     return {**genotypes.files, **beside}
 
@@ -135,11 +153,11 @@ def _check_columns(settings: PlinkSettings, table: PhenotypeTable) -> None:
 
 
 def _samples(
-    settings: PlinkSettings, genotypes: GenotypeFile, table: PhenotypeTable | None
+    settings: PlinkSettings, genotypes: GenotypeFile, table: PhenotypeTable | None, *, chosen: Chosen
 ) -> tuple[SampleFacts, tuple[str, ...]]:
     """The samples that have everything, and what a person should know of the others."""
     fam = genotypes.samples
-    matched = _match(settings, genotypes, table)
+    matched = _among(_match(settings, genotypes, table), chosen, genotypes, table)
     trait, covariates = _values(settings, genotypes, table, matched=matched)
     complete = np.isfinite(covariates.values).all(axis=1)
     known = ~np.isnan(trait.values)
@@ -183,6 +201,19 @@ def _match(settings: PlinkSettings, genotypes: GenotypeFile, table: PhenotypeTab
     return _Matched(rows, found.rows[rows], found.notes)
 
 
+def _among(matched: _Matched, chosen: Chosen, genotypes: GenotypeFile, table: PhenotypeTable | None) -> _Matched:
+    """Those of the matched samples that the spec's lists leave.
+
+    Raises:
+        DataError: there is none.
+    """
+    stays = chosen.flags[matched.rows]
+    if not stays.any():
+        label = genotypes.samples_label if table is None else table.label
+        raise DataError(f"{label}: has no row of the samples that data.keep_samples and data.drop_samples leave.")
+    return _Matched(matched.rows[stays], matched.in_table[stays], chosen.notes + matched.notes)
+
+
 def _values(
     settings: PlinkSettings, genotypes: GenotypeFile, table: PhenotypeTable | None, *, matched: _Matched
 ) -> tuple[Trait, Covariates]:
@@ -195,7 +226,7 @@ def _values(
     trait, covariates = None, None
     with kept_in(faults):
         trait = (
-            _trait_of_samples(settings, genotypes)
+            _trait_of_samples(settings, genotypes, matched.rows)
             if table is None
             else _trait_of_table(settings, table, matched.in_table)
         )
@@ -221,15 +252,15 @@ def _fault_of_rest(trait: Trait, kept: IntArray, *, name: str) -> str | None:
     return f"{fault}. Remove those from data.covariates that are missing, or complete them."
 
 
-def _trait_of_samples(settings: PlinkSettings, genotypes: GenotypeFile) -> Trait:
+def _trait_of_samples(settings: PlinkSettings, genotypes: GenotypeFile, rows: IntArray) -> Trait:
     """From the file of samples itself."""
     column = _own_trait(settings, genotypes)
     is_fam = {*genotypes.columns.columns} == {FAM_PHENOTYPE}
     return read_trait(
-        genotypes.columns.columns[FAM_PHENOTYPE if is_fam else column],
+        genotypes.columns.columns[FAM_PHENOTYPE if is_fam else column][rows],
         name=column,
         label=genotypes.samples_label,
-        places=genotypes.columns.places,
+        places=[genotypes.columns.places[row] for row in rows],
         kind=settings.trait_kind,
         missing=settings.missing,
         is_fam=True,
