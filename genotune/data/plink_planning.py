@@ -25,6 +25,7 @@ from genotune.data.summary_statistics import SummaryStatistics, leak_warning, re
 from genotune.data.vcf_file import VCF_ENDINGS
 from genotune.errors import DataError
 from genotune.genome.allele_matching import VariantTable
+from genotune.genome.chromosomes import haploid_note
 from genotune.genome.contig_names import name_some
 from genotune.genome.splits import SampleTable
 from genotune.store import FloatArray, IntArray, TextArray
@@ -76,6 +77,8 @@ def make_plan(settings: PlinkSettings, folder: Path) -> PlinkPlan:
             f"{genotypes.variants_label}: {n_nowhere:,} of {genotypes.n_variants:,} variants have no position (0 or "
             "less); they are used, but lie on no interval.",
         )
+    label, n_autosomes = genotypes.variants_label, settings.n_autosomes
+    notes += haploid_note(genotypes.variants.contigs, label=label, n_autosomes=n_autosomes)
     return PlinkPlan(
         settings=settings,
         genotypes=genotypes,
