@@ -125,7 +125,8 @@ def make_plan(spec: Spec) -> SweepPlan:
         raise spec_error(spec, problems)
     fold = data.resolve(settings.split)
     outline = _outline(data, fold, "train")
-    problems = fit_problems(spec, outline) + _strata_problems(settings.evaluation.strata, outline)
+    problems = [Problem(("data", *problem.path), problem.message) for problem in data.training_problems(fold)]
+    problems += fit_problems(spec, outline) + _strata_problems(settings.evaluation.strata, outline)
     if settings.evaluation.predictions and isinstance(outline, SequenceOutline):
         message = "found true; predictions by sample are those of genotypes, and these data are tracks. Remove it."
         problems.append(Problem(("evaluation", "predictions"), message))
@@ -166,6 +167,9 @@ def _folds(spec: Spec, data: SourcePlan, fold: Fold, *, section: str, wanted: in
     if len(folds) < wanted:
         message = f"found {wanted}; training and validation have {len(folds) or 1} groups to hold out. Ask for fewer."
         raise spec_error(spec, [Problem((section, "folds"), message)])
+    fault = data.fold_fault(folds)
+    if fault is not None:
+        raise spec_error(spec, [Problem((section, "folds"), f"found {wanted}; {fault}. Ask for fewer.")])
     return folds
 
 

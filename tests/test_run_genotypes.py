@@ -242,9 +242,12 @@ def assert_winner_predicts_what_was_measured(spec, tmp_path, state, *, metric):
 
 
 def test_a_baseline_that_can_not_be_fitted_is_told_of_and_the_other_one_scored(mice, tmp_path):
-    table = mice.assign(months=mice["age"] * 12)
+    first = make_plan(read_spec(spec_for(tmp_path, "weight")))
+    is_test = mice["IID"].isin(first.data.samples.ids[first.fold.test, 1])
+    table = mice.assign(months=mice["age"] * 12 + np.where(is_test, np.arange(240), 0))
     table.to_csv(tmp_path / "mice.tsv", sep="\t", index=False, na_rep="NA")
     plan = make_plan(read_spec(spec_for(tmp_path, "weight", **{"covariates: [age]": "covariates: [age, months]"})))
+    assert any(note.startswith("covariates 'months': constant, or a sum of multiples") for note in plan.notes)
     (tmp_path / "sweep").mkdir()
     notes, store = [], plan.data.read_store_here(plan.fold).store
 

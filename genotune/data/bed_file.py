@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from genotune.data.files import InputFile, kept_in
 from genotune.data.genotype_file import Decoder, GenotypeFile, SampleColumns
+from genotune.data.plink2_tables import name_variants
 from genotune.data.plink_files import BED_MAGIC, check_bed, find_fileset, read_bim, read_fam
 from genotune.errors import DataError
 from genotune.store import MISSING_DOSAGE, CodeArray, DosageArray, IntArray
@@ -117,7 +118,7 @@ def open_bed_file(folder: Path, label: str) -> GenotypeFile:
         samples_label=fileset.fam.label,
         variants_label=fileset.bim.label,
         samples=fam,
-        variants=bim,
+        variants=name_variants(bim),
         columns=SampleColumns({FAM_PHENOTYPE: fam.phenotypes}, _places(fileset.fam)),
         decoder=BedDecoder(fileset.bed, len(fam.iids), len(bim.ids)),
     )

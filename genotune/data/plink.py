@@ -17,6 +17,7 @@ from genotune.data.plink_samples import SampleFacts
 from genotune.data.plink_settings import PlinkSettings
 from genotune.data.quality import Quality
 from genotune.data.relatedness import MOST_SAMPLES, find_relatives, find_same
+from genotune.data.scorable_splits import covariate_notes, few_notes, fold_fault, split_faults
 from genotune.data.source import Progress, SourcePlan, SplitTable, StoreRead, Vetted
 from genotune.data.summary_matching import VariantStatistics, match_statistics
 from genotune.data.summary_statistics import SummaryStatistics
@@ -178,7 +179,24 @@ class PlinkPlan(SourcePlan):
     def split_notes(self, split: SplitSettings) -> tuple[str, ...]:
         """See `SourcePlan.split_notes`."""
         assert isinstance(split, SampleSplitSettings)
-        return split.notes(self._table)
+        fold = split.resolve(self._table)
+        return split.notes(self._table) + few_notes(self.samples, fold) + covariate_notes(self.samples, fold)
+
+    def training_problems(self, fold: Fold) -> list[Problem]:
+        """See `SourcePlan.training_problems`: covariates enough to explain any trait."""
+        asked = {*self.settings.covariates}
+        n_columns = sum(name.partition("=")[0] in asked for name in self.samples.covariate_names)
+        if len(fold.train) > n_columns + 1:
+            return []
+        message = (
+            f"found {n_columns:,} columns for {len(fold.train):,} training samples; they would explain any trait and "
+            "leave nothing to genotypes. Remove most of them."
+        )
+        return [Problem(("covariates",), message)]
+
+    def fold_fault(self, folds: Sequence[Fold]) -> str | None:
+        """See `SourcePlan.fold_fault`; each part must hold all classes."""
+        return fold_fault(self.samples, folds)
 
     def vet(self, fold: Fold, folds: Sequence[Fold]) -> Vetted:
         """See `SourcePlan.vet`: sample filters, duplicates, and the sex that X tells; see `vet_samples`."""
@@ -187,6 +205,9 @@ class PlinkPlan(SourcePlan):
         vetted = vet_samples(self, fold, folds)
         left = fold.without(vetted.left_out)
         faults = [problem.message for problem in self._unscorable(left)]
+        of_folds = fold_fault(self.samples, [one.without(vetted.left_out) for one in folds])
+        if of_folds is not None:
+            faults.append(f"{of_folds}. Ask for fewer folds, or try another seed.")
         if faults:
             raise DataError("\n".join((*vetted.notes, *faults)))
         return vetted
@@ -387,15 +408,11 @@ class PlinkPlan(SourcePlan):
         return TraitsStore.of([store, *more])
 
     def _unscorable(self, fold: Fold) -> Iterator[Problem]:
-        """Splits without a sample of some class, or in which the trait does not vary: metrics are not defined there."""
-        for name, members in fold.members.items():
-            if not len(members):
-                yield Problem((name,), f"{name} holds no sample. Give it more, or loosen data.sample_filters.")
-                continue
-            for trait in self.samples.traits:
-                fault = trait.fault_in(members, split=name)
-                if fault is not None:
-                    yield Problem((name,) if name != "train" else (), fault)
+        """Splits in which metrics are not defined; see `split_faults`."""
+        for split, words in split_faults(self.samples, fold):
+            n = len(fold.members[split])
+            advice = "Give it more, or try another seed." if n else "Give it more, or loosen data.sample_filters."
+            yield Problem((split,) if split != "train" or not n else (), f"{words}. {advice}")
 
     def _traits_words(self, members: IntArray) -> str:
         """What the trait looks like in a split; of several a line each."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genotune.data.bed_file import FAM_PHENOTYPE
+from genotune.data.covariate_checks import covariate_fault, telltale_notes
 from genotune.data.covariates import Covariates, read_covariates
 from genotune.data.files import InputFile, kept_in, locate
 from genotune.data.further_tables import TableFile, read_features
@@ -17,6 +18,7 @@ from genotune.data.plink import PlinkPlan, n_without_place
 from genotune.data.plink2_tables import SEX
 from genotune.data.plink_samples import SampleFacts, SampleTrait
 from genotune.data.plink_settings import PlinkSettings
+from genotune.data.sample_lists import Chosen, choose_samples
 from genotune.data.sample_matching import match_samples
 from genotune.data.sample_table import PhenotypeTable, column_problem, read_table
 from genotune.data.several_traits import fault_of_kinds, trait_notes
@@ -25,6 +27,7 @@ from genotune.data.summary_statistics import SummaryStatistics, leak_warning, re
 from genotune.data.vcf_file import VCF_ENDINGS
 from genotune.errors import DataError
 from genotune.genome.allele_matching import VariantTable
+from genotune.genome.chromosomes import haploid_note
 from genotune.genome.contig_names import name_some
 from genotune.genome.splits import SampleTable
 from genotune.store import FloatArray, IntArray, TextArray
@@ -55,14 +58,18 @@ def make_plan(settings: PlinkSettings, folder: Path) -> PlinkPlan:
     genotypes = None
     with kept_in(faults):
         genotypes = open_genotypes(folder, settings.genotypes, field=settings.dosage_field)
+    chosen: Chosen | None = None
+    if genotypes is not None:
+        with kept_in(faults):
+            chosen = _chosen(settings, folder, genotypes)
     summary: SummaryStatistics | None = None
     summary_notes: tuple[str, ...] = ()
     if settings.summary_statistics is not None and genotypes is not None:
         with kept_in(faults):
             summary, summary_notes = _summary(locate(folder, settings.summary_statistics), genotypes)
-    if faults or genotypes is None:
+    if faults or genotypes is None or chosen is None:
         raise DataError("\n".join(faults))
-    samples, notes = _samples(settings, genotypes, table)
+    samples, notes = _samples(settings, genotypes, table, chosen=chosen)
     if settings.tables:
         samples, more = _with_tables(settings, folder, genotypes, samples)
         notes += more
@@ -75,6 +82,8 @@ def make_plan(settings: PlinkSettings, folder: Path) -> PlinkPlan:
             f"{genotypes.variants_label}: {n_nowhere:,} of {genotypes.n_variants:,} variants have no position (0 or "
             "less); they are used, but lie on no interval.",
         )
+    label, n_autosomes = genotypes.variants_label, settings.n_autosomes
+    notes += haploid_note(genotypes.variants.contigs, label=label, n_autosomes=n_autosomes)
     return PlinkPlan(
         settings=settings,
         genotypes=genotypes,
@@ -117,8 +126,21 @@ def _with_tables(
     return samples._replace(features=found.values, table_columns=found.columns), found.notes
 
 
+def _chosen(settings: PlinkSettings, folder: Path, genotypes: GenotypeFile) -> Chosen:
+    """The samples that the spec's lists leave."""
+    keep, drop = (
+        None if name is None else locate(folder, name) for name in (settings.keep_samples, settings.drop_samples)
+    )
+    return choose_samples(genotypes.samples, keep=keep, drop=drop, fam_label=genotypes.samples_label)
+
+
 def _files(settings: PlinkSettings, folder: Path, genotypes: GenotypeFile) -> Mapping[str, InputFile]:
-    named = {"phenotypes": settings.phenotypes, "summary statistics": settings.summary_statistics}
+    named = {
+        "phenotypes": settings.phenotypes,
+        "summary statistics": settings.summary_statistics,
+        "kept samples": settings.keep_samples,
+        "dropped samples": settings.drop_samples,
+    }
     named |= {f"table {name}": table.path for name, table in settings.tables.items()}
     beside = {role: locate(folder, name) for role, name in named.items() if name is not None}
     return {**genotypes.files, **beside}
@@ -160,11 +182,11 @@ def _check_columns(settings: PlinkSettings, table: PhenotypeTable) -> None:
 
 
 def _samples(
-    settings: PlinkSettings, genotypes: GenotypeFile, table: PhenotypeTable | None
+    settings: PlinkSettings, genotypes: GenotypeFile, table: PhenotypeTable | None, *, chosen: Chosen
 ) -> tuple[SampleFacts, tuple[str, ...]]:
     """The samples that have everything, and what a person should know of the others."""
     fam = genotypes.samples
-    matched = _match(settings, genotypes, table)
+    matched = _among(_match(settings, genotypes, table), chosen, genotypes, table)
     traits, covariates = _values(settings, genotypes, table, matched=matched)
     has_all = np.isfinite(covariates.values).all(axis=1)
     fills = settings.covariates_missing == "impute"
@@ -181,6 +203,13 @@ def _samples(
     faults |= {"data.trait": fault_of_kinds(traits)}
     if any(faults.values()):
         raise DataError("\n".join(f"{label}: {name}: {fault}" for name, fault in faults.items() if fault))
+    fault = covariate_fault(covariates._replace(values=covariates.values[known & has_all]))
+    if fault is not None:
+        raise DataError(f"{label}: {fault}")
+    for name, trait in traits.items():
+        some = has_all & ~np.isnan(trait.values)
+        of_some = covariates._replace(values=covariates.values[some])
+        notes += telltale_notes(trait.values[some], of_some, trait=name, kind=trait.kind)
     rows = matched.rows[kept]
     columns = _columns(settings, genotypes, table, matched)
     facts = SampleFacts(
@@ -206,6 +235,19 @@ def _match(settings: PlinkSettings, genotypes: GenotypeFile, table: PhenotypeTab
     return _Matched(rows, found.rows[rows], found.notes)
 
 
+def _among(matched: _Matched, chosen: Chosen, genotypes: GenotypeFile, table: PhenotypeTable | None) -> _Matched:
+    """Those of the matched samples that the spec's lists leave.
+
+    Raises:
+        DataError: there is none.
+    """
+    stays = chosen.flags[matched.rows]
+    if not stays.any():
+        label = genotypes.samples_label if table is None else table.label
+        raise DataError(f"{label}: has no row of the samples that data.keep_samples and data.drop_samples leave.")
+    return _Matched(matched.rows[stays], matched.in_table[stays], chosen.notes + matched.notes)
+
+
 def _values(
     settings: PlinkSettings, genotypes: GenotypeFile, table: PhenotypeTable | None, *, matched: _Matched
 ) -> tuple[dict[str, Trait], Covariates]:
@@ -222,7 +264,7 @@ def _values(
         for name in _own_traits(settings, genotypes) if table is None else settings.trait or ():
             with kept_in(faults):
                 traits[name] = (
-                    _trait_of_samples(settings, genotypes, name=name)
+                    _trait_of_samples(settings, genotypes, matched.rows, name=name)
                     if table is None
                     else _trait_of_table(settings, table, matched.in_table, name=name)
                 )
@@ -248,14 +290,14 @@ def _fault_of_rest(trait: Trait, kept: IntArray, *, name: str) -> str | None:
     return f"{fault}. Remove those from data.covariates that are missing, or complete them."
 
 
-def _trait_of_samples(settings: PlinkSettings, genotypes: GenotypeFile, *, name: str) -> Trait:
+def _trait_of_samples(settings: PlinkSettings, genotypes: GenotypeFile, rows: IntArray, *, name: str) -> Trait:
     """From the file of samples itself."""
     is_fam = {*genotypes.columns.columns} == {FAM_PHENOTYPE}
     return read_trait(
-        genotypes.columns.columns[FAM_PHENOTYPE if is_fam else name],
+        genotypes.columns.columns[FAM_PHENOTYPE if is_fam else name][rows],
         name=name,
         label=genotypes.samples_label,
-        places=genotypes.columns.places,
+        places=[genotypes.columns.places[row] for row in rows],
         kind=settings.trait_kind,
         missing=settings.missing,
         is_fam=True,

@@ -35,16 +35,15 @@ class SampleTrait(NamedTuple):
         return ", ".join(f"{label}: {count:,}" for label, count in zip(self.classes, counts, strict=True))
 
     def fault_in(self, members: IntArray, *, split: str) -> str | None:
-        """What keeps a metric from being defined in a split with these samples; None if nothing does."""
+        """What keeps a metric from being defined in a split with these samples, as the beginning of a sentence."""
         values = self.values[self.known(members)]
         if not len(values):
-            return f"{split} holds no sample whose {self.name} is known. Give it more, or try another seed."
+            return f"{split} holds no sample whose {self.name} is known"
         if not self.classes:
             if values.min() < values.max():
                 return None
             return (
-                f"{self.name} is {values[0]:g} in each of the {len(values):,} samples of {split}, which tells nothing. "
-                "Give it more, or try another seed."
+                f"{self.name} is {values[0]:g} in each of the {len(values):,} samples of {split}, which tells nothing"
             )
         found = {int(value) for value in values}
         lacking = [label for index, label in enumerate(self.classes) if index not in found]
@@ -52,7 +51,7 @@ class SampleTrait(NamedTuple):
             return None
         return (
             f"{split} holds no sample with {self.name} {' or '.join(lacking)}: its {len(values):,} samples can't tell "
-            "the classes apart. Give it more, or try another seed."
+            "the classes apart"
         )
 
 

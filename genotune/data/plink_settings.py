@@ -51,6 +51,9 @@ class PlinkSettings(SourceSettings):
         tables: further tables of the samples, by name, whose columns are offered to the models beside the variants.
         missing: what marks a missing value in the table.
         match_by: how samples are found in the table; null: by FID and IID where it has both, else by IID.
+        keep_samples: a list of the samples that are used, as PLINK's --keep takes it: FID and IID, or IID, in a line;
+            null: all.
+        drop_samples: a list of samples that are left out, in the same form; null: none.
         filters: what a variant must have.
         keep_variants: so many at most, the first by `keep_by`; null: all that pass the filters.
         summary_statistics: a table of another study's associations, for `keep_by` and a family's `prepare.rank_by`:
@@ -78,6 +81,8 @@ class PlinkSettings(SourceSettings):
     tables: dict[TableName, TableSettings] = Field(default_factory=dict)
     missing: tuple[Mark, ...] = DEFAULT_MISSING
     match_by: Literal["iid", "fid_iid"] | None = None
+    keep_samples: FileName | None = None
+    drop_samples: FileName | None = None
     filters: FilterSettings = FilterSettings()
     keep_variants: Annotated[int, Field(ge=1)] | None = None
     summary_statistics: FileName | None = None

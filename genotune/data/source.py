@@ -108,6 +108,16 @@ class SourcePlan(ABC):
     def split_notes(self, split: SplitSettings) -> tuple[str, ...]:
         """What a person should know of the splits though nothing is wrong."""
 
+    def training_problems(self, fold: Fold) -> list[Problem]:
+        """What can't be learned from the training split, with paths relative to `data`; empty when all can."""
+        del fold
+        return []
+
+    def fold_fault(self, folds: Sequence[Fold]) -> str | None:
+        """Which fold can't be learned from or scored, and why; None: all can."""
+        del folds
+        return None
+
     @abstractmethod
     def outline(self, members: IntArray) -> Outline:
         """What is known of the store as far as these members of a split go."""

@@ -19,6 +19,7 @@ from genotune.data.sample_table import PhenotypeTable, column_problem, read_tabl
 from genotune.errors import DataError
 from genotune.genome.allele_matching import ABSENT, AlleleMatch, VariantTable, match_alleles, turned_round
 from genotune.genome.genotype_moments import genotype_moments
+from genotune.genome.strand_evidence import Reconciled, is_palindrome, keep_sure_strands
 from genotune.interpretation.cohort_tables import cohort_features
 from genotune.store import DOSAGE_STEPS, DosageArray, FloatArray, IntArray, TextArray, Values
 from genotune.trainables.model import GenotypeModel
@@ -73,7 +74,7 @@ def predict_cohort(
     Raises:
         DataError: too few of the variants are there, a covariate or a column is not, or a file is damaged.
     """
-    match = _match(model, genotypes)
+    match, strand_notes = _match(model, genotypes)
     n = len(match.rows)
     if match.n_found < min_coverage * n:
         raise DataError(
@@ -91,26 +92,28 @@ def predict_cohort(
         samples=np.stack([fam.fids[rows], fam.iids[rows]], axis=1),
         names=model.output_names,
         values=values,
-        notes=(*genotypes.notes, f"{genotypes.label}: {match.words()}", *notes, *more),
+        notes=(
+            *genotypes.notes,
+            *(f"{genotypes.label}: {words}" for words in (match.words(), *strand_notes)),
+            *notes,
+            *more,
+        ),
     )
 
 
-def _match(model: GenotypeModel, genotypes: GenotypeFile) -> AlleleMatch:
+def _match(model: GenotypeModel, genotypes: GenotypeFile) -> Reconciled:
     """Where the model's variants are; for those whose strand only a frequency tells, the cohort's is reckoned."""
     wanted, theirs = VariantTable(*model.variants), genotypes.variants
     frequency = np.zeros(genotypes.n_variants, dtype=np.float32)  # far from a half: every place is found at first
-    rows = match_alleles(wanted, VariantTable(*theirs, frequency)).rows
-    palindromes = np.flatnonzero((rows != ABSENT) & _is_palindrome(wanted))
+    anywhere = wanted._replace(frequency=np.zeros(len(wanted.ids), dtype=np.float32))
+    rows = match_alleles(anywhere, VariantTable(*theirs, frequency)).rows
+    palindromes = np.flatnonzero((rows != ABSENT) & is_palindrome(wanted))
     frequency[:] = np.nan
     everyone = np.arange(genotypes.n_samples)
     for part in _blocks(rows[palindromes], n_samples=len(everyone)):
         frequency[part] = genotype_moments(genotypes.decoder.decode(everyone, part), everyone).frequency
-    return match_alleles(wanted, VariantTable(*theirs, frequency))
-
-
-def _is_palindrome(table: VariantTable) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    pairs = np.char.upper(np.char.add(table.counted, table.other))
-    return np.isin(pairs, ("AT", "TA", "CG", "GC"))
+    found = VariantTable(*theirs, frequency)
+    return keep_sure_strands(match_alleles(wanted, found), wanted, found, rows=rows)
 
 
 def _blocks(rows: IntArray, *, n_samples: int) -> Iterator[IntArray]:

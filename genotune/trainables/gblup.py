@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from genotune.errors import DataError, Problem
+from genotune.genome.covariate_basis import dependent_columns
 from genotune.store import DosageArray, FloatArray, GenotypeOutline, GenotypeStore, IntArray, Splits, Values, Variants
 from genotune.trainables.gblup_solver import Relationship, centred, decompose, solve, variant_blocks, variant_weights
 from genotune.trainables.gblup_tables import choose_share, join, table_weights
@@ -250,8 +251,7 @@ def _design(store: GenotypeStore, samples: IntArray) -> _Design:
     constant = scales <= _DEPENDENT * np.abs(means)
     columns = np.ones((n, q))
     columns[:, 1:] = (values - means) / np.where(constant, 1, scales)
-    left_over = np.abs(np.diag(np.linalg.qr(columns, mode="r")))[1:] / np.sqrt(n)
-    dependent = constant | (left_over < _DEPENDENT)
+    dependent = dependent_columns(values)
     if dependent.any():
         named = ", ".join(
             repr(name) for name, bad in zip(store.covariate_names[: store.n_fixed], dependent, strict=True) if bad

@@ -315,6 +315,7 @@ def test_another_seed_is_taken_where_a_class_would_be_missing(new):
     assert 7 < written.says["split"]["seed"] <= 26
     assert written.comment("seed") == "of the draw; with seed 7 a split lacks a class of the trait"
     assert all(np.any(written.plan.data.samples.values[part] == 1) for part in written.plan.fold)
+    assert "evaluation" not in written.says, "five folds of three cases can't be scored"
 
 
 def test_a_class_that_no_seed_brings_into_all_splits_is_left_to_check(tmp_path):

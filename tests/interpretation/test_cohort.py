@@ -115,6 +115,29 @@ def test_the_strand_of_a_palindrome_is_told_by_its_frequency(write_cohort, is_tu
     np.testing.assert_allclose(found.values[:, 0], model.predict_samples(store, np.arange(50)), rtol=1e-6)
 
 
+def test_the_samples_that_a_model_learned_from_are_predicted_as_they_were_palindromes_and_all(tmp_path):
+    """A/T and C/G of a frequency near a half: in the model's own file no strand is in doubt."""
+    n = 180
+    store = build_genotypes(n_variants=n, n_samples=300)
+    half = np.flatnonzero(store.variants.frequency > 0.42)
+    store.variants.other[half] = "T"
+    model = build_trainable("ridge", {}, store.columns).fit(
+        store, split_samples(store), report=lambda _: None, plan=FitPlan(seed=1, max_epochs=1)
+    )
+    labels = zip(store.variants.ids, store.variants.starts + 1, store.variants.other, strict=True)
+    bim = [("1", name, 0, position, "A", other) for name, position, other in labels]
+    write_fileset(tmp_path, "own", store.dosage, bim=bim)
+    found = predict_cohort(model, open_genotypes(tmp_path, "own.bed"), table=None, min_coverage=1.0)
+    np.testing.assert_allclose(found.values[:, 0], model.predict_samples(store, np.arange(300)), rtol=1e-6)
+    assert found.notes[-2] == "own.bed: 180 of 180 variants are found."
+    assert found.notes[-1].startswith(f"own.bed: {len(half)} A/T or C/G variants, whose frequency doesn't tell")
+    assert len(half) > 10
+    renamed = [(*row[:1], f"x{row[1]}", *row[2:]) for row in bim]
+    write_fileset(tmp_path, "other", store.dosage, bim=renamed)
+    found = predict_cohort(model, open_genotypes(tmp_path, "other.bed"), table=None, min_coverage=0.5)
+    assert f"Of the others {len(half)} are ambiguous" in found.notes[-1]
+
+
 def test_covariates_come_from_a_table_and_samples_without_them_are_left_out(write_cohort, tmp_path):
     model, store = fitted(covariates=2)
     cohort = write_cohort(store)
