@@ -58,14 +58,14 @@ class _Chosen(NamedTuple):
         frequency: (variant,) of the counted allele in training samples.
         summary_log10_p: (variant,) of another study; None: there is none.
         notes: what a person should know of it.
-        quality: of all variants.
+        counts: what each filter took.
     """
 
     kept: IntArray
     frequency: FloatArray
     summary_log10_p: Values | None
     notes: tuple[str, ...]
-    quality: Quality
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,11 +330,13 @@ class PlinkPlan(SourcePlan):
         decoder, facts, n_variants = self.genotypes.decoder, self.samples, len(self.variants.ids)
         trains = [fold.train for fold in folds]
         learned = read_statistics(decoder, facts, n_variants=n_variants, trains=trains, tables=tables)
-        chosen = [self._choose(learned.pop(0), train) for train in trains]
+        chosen = [self._choose(one, train) for one, train in zip(learned, trains, strict=True)]
+        quality = variant_quality(learned[0], counts=chosen[0].counts, n_samples=len(trains[0]))
+        del learned
         dosages = read_dosages(decoder, facts.rows, kept=[one.kept for one in chosen], tables=tables)
         for one in chosen:
             # Nothing here holds a store that has been given: who shares it can let its arrays go.
-            yield StoreRead(self._store(dosages.pop(0), one), one.notes, one.quality)
+            yield StoreRead(self._store(dosages.pop(0), one), one.notes, quality if one is chosen[0] else Quality())
 
     def _choose(self, statistics: Statistics, training: IntArray) -> "_Chosen":
         """What a store keeps.
@@ -357,7 +359,7 @@ class PlinkPlan(SourcePlan):
             frequency=statistics.frequency[kept].astype(np.float32),
             summary_log10_p=None if found is None else found.log10_p[kept],
             notes=(*selection.notes, *(() if found is None else found.notes), *self._unseen(training)),
-            quality=variant_quality(statistics, counts=selection.counts, n_samples=len(training)),
+            counts=selection.counts,
         )
 
     def _unseen(self, training: IntArray) -> Iterator[str]:

@@ -4,6 +4,7 @@ Each pass decodes a variant once, however many folds learn from it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,9 @@ from genotune.store import DosageArray, FloatArray, IntArray
 
 Tables = Callable[[BlockReader, IntArray], Iterator[pa.Table]]
 """Gives the tables of a reader over these variants, in any order."""
+
+_ORDERED_AT_ONCE: Final = 1 << 20
+"""Genotypes, of whole samples."""
 
 
 def read_statistics(
@@ -79,7 +83,7 @@ def read_dosages(decoder: Decoder, rows: IntArray, *, kept: Sequence[IntArray], 
     union = np.unique(np.concatenate(kept))
     places = np.full((len(kept), len(union)), -1, dtype=np.int64)
     for place, chosen in zip(places, kept, strict=True):
-        place[np.searchsorted(union, chosen)] = np.arange(len(chosen))
+        place[np.searchsorted(union, np.sort(chosen))] = np.arange(len(chosen))
     dosages: list[DosageArray] = [np.empty((len(rows), len(chosen)), dtype=decoder.dtype) for chosen in kept]
     for table in tables(DosageReader(decoder, rows), union):
         for variants, block in rows_of(table):
@@ -90,6 +94,8 @@ def read_dosages(decoder: Decoder, rows: IntArray, *, kept: Sequence[IntArray], 
                     fill_columns(dosage, column, block)
                 elif is_kept.any():
                     fill_columns(dosage, column[is_kept], block[is_kept])
+    for dosage, chosen in zip(dosages, kept, strict=True):
+        _put_in_order(dosage, np.argsort(np.argsort(chosen)))
     return dosages
 
 
@@ -97,3 +103,15 @@ def _covariates(facts: SampleFacts, training: IntArray) -> FloatArray:
     """(training sample, covariate) with what stands for unknown values among them."""
     fill = covariate_fill(facts.covariates, facts.covariate_names, samples=training)
     return filled_covariates(facts.covariates[training], fill)
+
+
+def _put_in_order(dosage: DosageArray, columns: IntArray) -> None:
+    """Bring columns in this order, in place, a few samples at a time.
+
+    Filled in the order of the file and ordered at last, a store is written along its rows; column by column in an order
+    of ranks, each genotype would be fetched and written for itself.
+    """
+    n_at_once = max(1, _ORDERED_AT_ONCE // max(1, dosage.shape[1]))
+    for first in range(0, len(dosage), n_at_once):
+        some = slice(first, first + n_at_once)
+        dosage[some] = np.take(dosage[some], columns, axis=1)

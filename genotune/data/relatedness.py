@@ -46,7 +46,7 @@ def blocks_of(variants: IntArray, *, n_samples: int) -> list[IntArray]:
 def find_relatives(decode: Decode, order: IntArray, *, n_samples: int) -> KinPairs:
     """All pairs of samples that are related, by 10,000 variants at most; see `common_genotypes`."""
     # Every pair of blocks of samples is gone through, so each sample's genotypes are laid side by side once.
-    return find_kin(np.ascontiguousarray(common_genotypes(decode, order, n_samples=n_samples)))
+    return find_kin(common_genotypes(decode, order, n_samples=n_samples).copy(order="C"))
 
 
 def find_same(decode: Decode, order: IntArray, *, n_samples: int) -> KinPairs:

@@ -162,7 +162,7 @@ class SourcePlan(ABC):
     def read_stores(self, folds: Sequence[Fold], progress: Progress | None = None) -> Iterator[StoreRead]:
         """A store for each fold, in their order, each what `read_store` gives; read together where a source can.
 
-        A caller who lets a store go before it asks for the next spares its memory.
+        Quality is told of the first alone. A caller who lets a store go before it asks for the next spares its memory.
 
         Args:
             folds: as that of `read_store`.
