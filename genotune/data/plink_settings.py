@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from genotune.columns import COVARIATE, DOSAGE, PHENOTYPE, VARIANT, TargetKind
 from genotune.data.cells import DEFAULT_MISSING
 from genotune.data.sample_quality import SampleFilterSettings
-from genotune.data.source import SourceSettings
+from genotune.data.source import SourcePlan, SourceSettings
 from genotune.data.variant_selection import FilterSettings
 
 if TYPE_CHECKING:
@@ -31,6 +31,13 @@ def _listed(found: object) -> object:
     return tuple(found) if isinstance(found, list) else found
 
 
+def _of_one_sweep(winners: str) -> str:
+    """The word, once each sweep has its own trait."""
+    if winners == "each":
+        raise ValueError("found each, which wants several traits in data.trait, such as [CD8, MCH]. Remove it.")
+    return winners
+
+
 FileName = Annotated[str, Field(min_length=1)]
 Mark = Annotated[str, BeforeValidator(_mark)]
 
@@ -47,6 +54,8 @@ class PlinkSettings(SourceSettings):
         phenotypes: a table of samples (.tsv, .csv, .txt, .parquet); null: column 6 of the .fam, or the columns of the
             .psam.
         trait: the column to predict; not needed with a .fam, nor with a .psam that has but one.
+        winners: 'each' of several traits makes a sweep of each, with a winner of its own; spec/members.py writes the
+            settings of these sweeps.
         trait_kind: null: told from the values.
         covariates: columns of the table that are known of a sample beside its genotype.
         missing: what marks a missing value in the table.
@@ -72,6 +81,7 @@ class PlinkSettings(SourceSettings):
     dosage_field: DosageField | None = None
     phenotypes: Annotated[str, Field(min_length=1)] | None = None
     trait: Annotated[str, Field(min_length=1)] | None = None
+    winners: Annotated[Literal["one", "each"], AfterValidator(_of_one_sweep)] = "one"
     trait_kind: TraitKind | None = None
     covariates: tuple[str, ...] = ()
     missing: tuple[Mark, ...] = DEFAULT_MISSING
@@ -109,3 +119,12 @@ class PlinkSettings(SourceSettings):
         from genotune.data.plink_planning import make_plan
 
         return make_plan(self, folder)
+
+    def plan_beside(self, folder: Path, other: SourcePlan) -> "PlinkPlan":
+        """As `plan`; the same genotypes, for another trait, are opened once."""
+        from genotune.data.plink import PlinkPlan
+        from genotune.data.plink_planning import make_plan
+
+        assert isinstance(other, PlinkPlan), type(other)
+        is_same = (self.genotypes, self.dosage_field) == (other.settings.genotypes, other.settings.dosage_field)
+        return make_plan(self, folder, genotypes=other.genotypes if is_same else None)
