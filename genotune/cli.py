@@ -73,20 +73,20 @@ def new(
 @app.command()
 def check(spec: SpecArgument, address: AddressOption = None, verbose: VerboseOption = 0) -> None:
     """Say what a sweep would do, or everything that keeps it from running; decode and train nothing."""
-    from genotune.run import check as check_spec
-    from genotune.terminal import show_plan
+    from genotune.sweep_group import check as check_spec
+    from genotune.terminal import show_check
 
     _log_to_stderr(verbose)
-    show_plan(*check_spec(spec, address=address))
+    show_check(check_spec(spec, address=address))
 
 
 @app.command()
 def run(
     spec: SpecArgument, workspace: WorkspaceOption = None, address: AddressOption = None, verbose: VerboseOption = 0
 ) -> None:
-    """Run the sweep: read the data, try, stop, choose, test on untouched contigs, record."""
+    """Run the sweep, or each of a group: read the data, try, stop, choose, test on untouched contigs, record."""
     _log_to_stderr(verbose)
-    from genotune.run import run as run_spec
+    from genotune.sweep_group import run as run_spec
     from genotune.terminal import Terminal
 
     with Terminal() as terminal:
@@ -100,9 +100,9 @@ def resume(
     address: AddressOption = None,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Go on with a sweep after any death of its driver."""
+    """Go on with a sweep, or a group of them, after any death of its driver."""
     _log_to_stderr(verbose)
-    from genotune.run import resume as resume_sweep
+    from genotune.sweep_group import resume as resume_sweep
     from genotune.terminal import Terminal
 
     with Terminal() as terminal:

@@ -110,15 +110,19 @@ class SweepPlan(NamedTuple):
         return self.data.notes + self.data.split_notes(self.spec.settings.split)
 
 
-def make_plan(spec: Spec) -> SweepPlan:
+def make_plan(spec: Spec, *, data: SourcePlan | None = None) -> SweepPlan:
     """Read the headers of the data and fit the spec to them.
+
+    Args:
+        spec: of the sweep.
+        data: what is known of its data, where a sweep with the same `data` has read that; None: it is read here.
 
     Raises:
         DataError: a file is missing, torn, or doesn't fit the others.
         SpecError: the splits, the objective or a family's ranges don't fit the data.
     """
     settings = spec.settings
-    data = settings.data.plan(spec.folder).cut_for(settings.split)
+    data = (data or settings.data.plan(spec.folder)).cut_for(settings.split)
     problems = [Problem(("split", *problem.path), problem.message) for problem in data.split_problems(settings.split)]
     problems += objective_problems(settings, data.target)
     if problems:

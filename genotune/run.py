@@ -6,11 +6,12 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final
 
 from genotune.baselines import fit_baselines
 from genotune.controller import Controller, Limits
@@ -24,8 +25,9 @@ from genotune.evaluation import (
     score_once,
     winner_folder,
 )
+from genotune.face import Face, Outcome
 from genotune.facts import check_same_files, sweep_facts
-from genotune.journal import Journal, SweepState
+from genotune.journal import Journal
 from genotune.judging import Judge
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
 from genotune.ray_session import nodes, ray_session
@@ -44,38 +46,8 @@ _SPEC_FILE: Final = "spec.yaml"
 _CODE_FILE: Final = "code.json"
 
 
-class Face(Protocol):
-    """Who tells the person what happens; the terminal, or nobody in a test."""
-
-    def stage(self, text: str) -> None:
-        """A step begins."""
-
-    def begin(self, plan: SweepPlan, folder: Path) -> None:
-        """The sweep is about to start."""
-
-    def note(self, text: str) -> None:
-        """Something that a person should know though nothing is wrong."""
-
-    def trials(self, controller: Controller) -> None:
-        """Something may have changed; called often."""
-
-    def end(self, outcome: "Outcome") -> None:
-        """All is done."""
-
-
-class Outcome(NamedTuple):
-    """What a sweep came to.
-
-    Attributes:
-        state: with the winner, the scores, and the registered model unless MLflow was away.
-        delivered: whether MLflow has everything.
-    """
-
-    folder: Path
-    plan: SweepPlan
-    state: SweepState
-    delivered: bool
-    tracking_uri: str
+RaySession = Callable[[], AbstractContextManager[bool]]
+"""Gives a Ray to work on for a block's time, and whether it is a private one."""
 
 
 def check(path: Path, *, address: str | None = None) -> tuple[SweepPlan, list[MachineSize]]:
@@ -85,7 +57,7 @@ def check(path: Path, *, address: str | None = None) -> tuple[SweepPlan, list[Ma
         UserError: everything that keeps it from running.
     """
     plan = make_plan(read_spec(path))
-    machines = _machines(address)
+    machines = machines_at(address)
     check_resources(plan, machines)
     return plan, machines
 
@@ -101,14 +73,41 @@ def run(path: Path, *, workspace: Path | None, address: str | None, face: Face) 
     plan = make_plan(spec)
     if address is None and not os.environ.get("RAY_ADDRESS"):
         check_resources(plan, [this_machine()])
-    root = workspace_of(spec, workspace)
-    folder = root / "sweeps" / f"{spec.settings.name}-{time.strftime('%y%m%d')}-{secrets.token_hex(3)}"
-    folder.mkdir(parents=True)
-    (folder / _SPEC_FILE).write_text(spec.text)
-    (folder / _CODE_FILE).write_text(json.dumps(dict(spec.code), indent=2) + "\n")
+    name = f"{spec.settings.name}-{new_id()}"
+    folder = workspace_of(spec, workspace) / "sweeps" / name
+    return start(plan, folder, facts=sweep_facts(plan, name), ray=partial(ray_session, address), face=face)
+
+
+def new_id() -> str:
+    """What tells sweeps of one name apart: the day, and a few letters that no other has."""
+    return f"{time.strftime('%y%m%d')}-{secrets.token_hex(3)}"
+
+
+def start(plan: SweepPlan, folder: Path, *, facts: Mapping[str, Any], ray: RaySession, face: Face) -> Outcome:
+    """A planned sweep, driven to its end in a folder of its own.
+
+    Args:
+        plan: what it will do.
+        folder: made here; `resume` finds it by its name.
+        facts: what the record says of it; see `sweep_facts`.
+        ray: to work on.
+        face: told what happens.
+
+    Raises:
+        UserError: the data or the machines don't allow it.
+        KeyboardInterrupt: it was interrupted; `go_on` goes on from there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_spec(folder, plan.spec.text, plan.spec.code)
     journal = Journal(folder)
-    journal.append("sweep_started", **sweep_facts(plan, folder.name))
-    return _drive(plan, journal, address=address, face=face)
+    journal.append("sweep_started", **facts)
+    return _drive(plan, journal, ray=ray, face=face)
+
+
+def keep_spec(folder: Path, text: str, code: Mapping[str, str]) -> None:
+    """Write a spec, and the code that it names, into the folder of a sweep; `read_kept` gives them back."""
+    (folder / _SPEC_FILE).write_text(text)
+    (folder / _CODE_FILE).write_text(json.dumps(dict(code), indent=2) + "\n")
 
 
 def resume(sweep: str, *, workspace: Path | None, address: str | None, face: Face) -> Outcome:
@@ -124,25 +123,34 @@ def resume(sweep: str, *, workspace: Path | None, address: str | None, face: Fac
         UserError: no such sweep, another driver is at it, or its data changed since.
     """
     folder = find_sweep(sweep, workspace_of(None, workspace))
+    return go_on(folder, ray=partial(ray_session, address), face=face)
+
+
+def go_on(folder: Path, *, ray: RaySession, face: Face) -> Outcome:
+    """The sweep in a folder, driven on to its end; see `resume`."""
     journal = Journal(folder)
     facts = journal.state.facts
     if not facts:
         raise SweepError(f"{folder.name}: it was ended before it began; start it again with `genotune run`.")
-    code_file = folder / _CODE_FILE
-    code = json.loads(code_file.read_text()) if code_file.exists() else {}
-    spec = read_spec(Path(facts["spec_path"]), text=(folder / _SPEC_FILE).read_text(), code=code)
-    plan = make_plan(spec)
+    text, code = read_kept(folder)
+    plan = make_plan(read_spec(Path(facts["spec_path"]), text=text, code=code))
     check_same_files(plan, facts)
-    return _drive(plan, journal, address=address, face=face)
+    return _drive(plan, journal, ray=ray, face=face)
 
 
-def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face) -> Outcome:
+def read_kept(folder: Path) -> tuple[str, Mapping[str, str]]:
+    """The spec in the folder of a sweep, and the code that it names, as they were when it began."""
+    code_file = folder / _CODE_FILE
+    return (folder / _SPEC_FILE).read_text(), json.loads(code_file.read_text()) if code_file.exists() else {}
+
+
+def _drive(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> Outcome:
     settings, folder = plan.spec.settings, journal.path.parent
     uri = resolve_tracking_uri(settings.tracking.uri, folder.parent.parent)
     recorder = Recorder(
         journal,
         tracking_uri=uri,
-        experiment=settings.tracking.experiment or settings.name,
+        experiment=settings.tracking.experiment or journal.state.facts.get("group", {}).get("name", settings.name),
         sweep_id=folder.name,
         artifact_location=(folder.parent.parent / "artifacts").as_uri(),
     )
@@ -152,7 +160,7 @@ def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
         with _log_file(folder):
             if journal.state.status != "complete":
                 journal.append("driver_started", pid=os.getpid())
-                plan = _work(plan, journal, address=address, face=face)
+                plan = _work(plan, journal, ray=ray, face=face)
                 journal.append("sweep_ended", status="complete")
             elif _left_some_out(journal):
                 plan = plan.without(plan.data.vet(plan.fold, plan.folds).left_out)
@@ -177,15 +185,15 @@ def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
     return outcome
 
 
-def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face) -> SweepPlan:
+def _work(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> SweepPlan:
     """Read, sweep, choose and test; the plan without the samples that were left out.
 
-    Ray is gone when this returns, the store with it.
+    Its data are let go of when this returns, and Ray too unless others work on it.
     """
     trials = journal.path.parent / "trials"
     judge = plan.judge
-    with ray_session(address) as is_private:
-        machines = _ray_machines()
+    with ray() as is_private:
+        machines = ray_machines()
         check_resources(plan, machines)
         if not is_private and len(machines) > 1:
             log.warning("%s must be a folder that all %d machines of this Ray see.", trials.parent, len(machines))
@@ -316,14 +324,16 @@ def _left_some_out(journal: Journal) -> bool:
     return bool(counts) and counts["left"] < counts["in all"]
 
 
-def _machines(address: str | None) -> list[MachineSize]:
+def machines_at(address: str | None) -> list[MachineSize]:
+    """Those of the Ray at the address; this one, where there is none."""
     if address is None and not os.environ.get("RAY_ADDRESS"):
         return [this_machine()]
     with ray_session(address):
-        return _ray_machines()
+        return ray_machines()
 
 
-def _ray_machines() -> list[MachineSize]:
+def ray_machines() -> list[MachineSize]:
+    """Those of the Ray that this process is connected to."""
     return [MachineSize(node.cpus, node.gpus, node.memory / 2**30, "of this Ray") for node in nodes()]
 
 

@@ -204,6 +204,11 @@ class SharedStore(NamedTuple):
         return _stores[key]
 
 
+def let_go_of_stores() -> None:
+    """This process reads no store any more: their shared memory is free as soon as nobody else does."""
+    _stores.clear()
+
+
 def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSetup, fit: Callable[..., None]) -> None:
     """Run a trial in a Ray Tune actor, which may have run others before.
 

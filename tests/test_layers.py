@@ -15,9 +15,10 @@ LAYERS = [
     {"data", "trainables", "tuning"},
     {"trial", "trial_folds", "trial_workers", "worker_group", "judging", "checkpoints", "journal", "tracking", "spec"},
     {"controller", "plan", "ray_session", "workspace"},
-    {"sweep", "evaluation", "facts", "finalists", "refit", "baselines", "interpretation", "winner_tables"},
+    {"sweep", "evaluation", "face", "facts", "finalists", "refit", "baselines", "interpretation", "winner_tables"},
     {"run"},
-    {"terminal", "summary"},
+    {"sweep_group", "group_plan", "group_scores"},
+    {"terminal", "summary", "group_summary"},
     {"cli"},
 ]
 SIBLINGS_APART = [{"data", "trainables", "tuning"}, {"sweep", "evaluation"}]
@@ -35,7 +36,7 @@ WHO_MAY = {
     "pyBigWig": {"data"},
     "pybigtools": {"data"},
     "pysam": {"data"},
-    "rich": {"terminal", "summary"},
+    "rich": {"terminal", "summary", "group_summary"},
     "scipy": {"genome"},
     "typer": {"cli"},
 }

@@ -41,8 +41,13 @@ class _Matched(NamedTuple):
     notes: tuple[str, ...]
 
 
-def make_plan(settings: PlinkSettings, folder: Path) -> PlinkPlan:
+def make_plan(settings: PlinkSettings, folder: Path, *, genotypes: GenotypeFile | None = None) -> PlinkPlan:
     """Read everything but genotypes.
+
+    Args:
+        settings: of the source.
+        folder: the spec's, to which paths are relative.
+        genotypes: those that the settings name, where they are open; None: opened here.
 
     Raises:
         DataError: with every fault of every file, one a line.
@@ -55,9 +60,9 @@ def make_plan(settings: PlinkSettings, folder: Path) -> PlinkPlan:
             _check_columns(settings, table)
     elif settings.covariates:
         faults.append("data.covariates: a .fam has none; name a table in data.phenotypes.")
-    genotypes = None
-    with kept_in(faults):
-        genotypes = open_genotypes(folder, settings.genotypes, field=settings.dosage_field)
+    if genotypes is None:
+        with kept_in(faults):
+            genotypes = open_genotypes(folder, settings.genotypes, field=settings.dosage_field)
     chosen: Chosen | None = None
     if genotypes is not None:
         with kept_in(faults):

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from genotune.columns import COVARIATE, DOSAGE, PHENOTYPE, VARIANT, TargetKind
 from genotune.data.cells import DEFAULT_MISSING
 from genotune.data.sample_quality import SampleFilterSettings
-from genotune.data.source import SourceSettings
+from genotune.data.source import SourcePlan, SourceSettings
 from genotune.data.table_settings import Mark, TableName, TableSettings, listed
 from genotune.data.variant_selection import FilterSettings
 
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 TraitKind = Literal["quantitative", "binary", "multiclass", "count"]
 DosageField = Literal["GT", "DS"]
+
+
+def _of_one_sweep(winners: str) -> str:
+    """The word, once each sweep has its own trait."""
+    if winners == "each":
+        raise ValueError("found each, which wants several traits in data.trait, such as [CD8, MCH]. Remove it.")
+    return winners
+
 
 FileName = Annotated[str, Field(min_length=1)]
 
@@ -44,6 +52,8 @@ class PlinkSettings(SourceSettings):
             .psam.
         trait: the column to predict, or a list of several of one kind, which become tasks of one model: each draw is
             fitted to all of them and judged by the mean; not needed with a .fam, nor with a .psam that has but one.
+        winners: 'each' of several traits makes a sweep of each, with a winner of its own; spec/members.py writes the
+            settings of these sweeps.
         trait_kind: null: told from the values.
         covariates: columns of the table that are known of a sample beside its genotype.
         covariates_missing: what becomes of a sample that lacks a covariate: 'drop' leaves it out, 'impute' gives it
@@ -75,6 +85,7 @@ class PlinkSettings(SourceSettings):
     dosage_field: DosageField | None = None
     phenotypes: Annotated[str, Field(min_length=1)] | None = None
     trait: TraitNames | None = None
+    winners: Annotated[Literal["one", "each"], AfterValidator(_of_one_sweep)] = "one"
     trait_kind: TraitKind | None = None
     covariates: tuple[str, ...] = ()
     covariates_missing: Literal["drop", "impute"] = "drop"
@@ -116,3 +127,12 @@ class PlinkSettings(SourceSettings):
         from genotune.data.plink_planning import make_plan
 
         return make_plan(self, folder)
+
+    def plan_beside(self, folder: Path, other: SourcePlan) -> "PlinkPlan":
+        """As `plan`; the same genotypes, for another trait, are opened once."""
+        from genotune.data.plink import PlinkPlan
+        from genotune.data.plink_planning import make_plan
+
+        assert isinstance(other, PlinkPlan), type(other)
+        is_same = (self.genotypes, self.dosage_field) == (other.settings.genotypes, other.settings.dosage_field)
+        return make_plan(self, folder, genotypes=other.genotypes if is_same else None)

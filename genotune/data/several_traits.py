@@ -29,8 +29,8 @@ def fault_of_kinds(traits: Mapping[str, Trait]) -> str | None:
         return None
     listed = ", ".join(f"{name} is {trait.kind}" for name, trait in traits.items())
     return (
-        f"{listed}; traits of one model are of one kind, since one metric judges them all. Give each kind a sweep of "
-        "its own, or set data.trait_kind if a kind was told wrongly."
+        f"{listed}; traits of one model are of one kind, since one metric judges them all. Give each a sweep "
+        "of its own (data.winners: each), or set data.trait_kind if a kind was told wrongly."
     )
 
 

@@ -9,7 +9,7 @@ from genotune.errors import Problem
 from genotune.genome.kinship import DEGREE_NAMES, FEWEST_VARIANTS, KinPairs, count_degrees, kin_groups
 from genotune.genome.sample_groups import Groups, SampleTable
 from genotune.genome.sample_splits import SampleSplitSettings
-from genotune.genome.shares import Share
+from genotune.genome.shares import MaybeShare, Share
 from genotune.store import IntArray
 
 MOST_FOR_KIN: Final = 100_000
@@ -30,7 +30,7 @@ class KinshipSplitSettings(SampleSplitSettings):
     by: Literal["kinship"]
     degree: Annotated[int, Field(ge=1, le=3)] = 2
     validation: Share
-    test: Share
+    test: MaybeShare = None
 
     def notes(self, table: SampleTable) -> tuple[str, ...]:
         """How many pairs and groups there are, before what `SampleSplitSettings.notes` says."""
@@ -68,7 +68,8 @@ class KinshipSplitSettings(SampleSplitSettings):
             nearer = pairs.farthest
             fault = f"more pairs than can be kept are kin of the {name} or nearer; few samples are apart."
         else:
-            n, wanted = len(table.families), self.validation + self.test
+            assert isinstance(self.held_out, float), "kin have no names"
+            n, wanted = len(table.families), self.validation + self.held_out
             free = [n - self._largest(table, degree) for degree in range(1, self.degree + 1)]
             if free[-1] < wanted * n - 1:
                 nearer = max((degree for degree, left in enumerate(free, start=1) if left >= wanted * n - 1), default=0)

@@ -301,8 +301,10 @@ def _validation(metrics: Mapping[str, float]) -> Mapping[str, float]:
 
 def _fact_tags(facts: Mapping[str, Any]) -> dict[str, str]:
     """What a sweep is looked up and compared by."""
-    objective = facts["objective"]
+    objective, group = facts["objective"], facts.get("group", {})
     tags = {
+        names.GROUP: group.get("id"),
+        names.GROUP_MEMBER: group.get("member"),
         "genotune.version": facts["versions"].get("genotune"),
         "genotune.spec_sha256": facts["spec_sha256"],
         "genotune.git_commit": facts["git_commit"],
