@@ -40,6 +40,7 @@ PREPARATIONS = {
     "mode": {"impute": "mode"},
     "components": {"components": 3},
     "residuals": {"components": 2, "adjust": "residuals", "impute": "mean"},
+    "tables": {"tables": {"numbers": "mean", "categories": "level"}},
 }
 """Each setting of `prepare` at least once."""
 
@@ -47,7 +48,7 @@ PLACES = ("the sweep", "a fold of it")
 
 
 class Cohort:
-    """Sixty families of three: autosomes, X, a linear trait, one of two classes, covariates, and another study."""
+    """Sixty families of three: autosomes, X, two traits, covariates, another study, and a table of measurements."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -72,6 +73,9 @@ class Cohort:
             "age": rng.normal(50, 10, N).round(1).tolist(),
             "site": rng.choice(["north", "south", "west"], N).tolist(),
         }
+        measured = np.where(rng.random((N, 3)) < 0.1, np.nan, rng.normal(5, 2, (N, 3)).round(2) + value[:, None])
+        self.measured = {f"GENE{i}": column.tolist() for i, column in enumerate(measured.T)}
+        self.measured["tissue"] = rng.choice(["blood", "liver", "NA"], N, p=[0.6, 0.3, 0.1]).tolist()
         study = [("SNP", "CHR", "BP", "A1", "A2", "P")]
         study += [
             (row[1], row[0], row[3], row[4], row[5], f"{p:.3g}")
@@ -85,7 +89,8 @@ class Cohort:
         dealt = self.dosage[rng.permutation(held_out)]
         self.dosage[held_out] = np.where(dealt < 0, dealt, 2 - dealt)
         turned = {"weight": lambda cell: -3 * cell, "case": lambda cell: 1 - cell, "age": lambda cell: cell + 100}
-        for name, cells in self.table.items():
+        turned |= {name: turned["weight"] for name in self.measured if name != "tissue"}
+        for name, cells in [*self.table.items(), *self.measured.items()]:
             known = [cells[sample] for sample in rng.permutation(held_out)]
             for sample, cell in zip(held_out.tolist(), known, strict=True):
                 cells[sample] = turned.get(name, str)(cell)
@@ -94,9 +99,10 @@ class Cohort:
         """What training samples are, and the store of them."""
         write_fileset(self.folder, "people", self.dosage, fam=self.fam, bim=self.bim)
         ids = {"FID": [row[0] for row in self.fam], "IID": [row[1] for row in self.fam]}
-        columns = ids | self.table
-        rows = [tuple(columns), *zip(*columns.values(), strict=True)]
-        write_rows(self.folder / "people.tsv", rows, separator="\t")
+        for name, own in (("people.tsv", self.table), ("measured.tsv", self.measured)):
+            columns = ids | own
+            rows = [tuple(columns), *zip(*columns.values(), strict=True)]
+            write_rows(self.folder / name, rows, separator="\t")
         data = {
             "kind": "plink",
             "genotypes": "people.bed",
@@ -106,6 +112,7 @@ class Cohort:
             "filters": {"min_maf": 0.05, "min_call_rate": 0.9, "min_hwe_p": 1e-6},
             "keep_variants": 150,
             "summary_statistics": "study.tsv",
+            "tables": {"measured": {"path": "measured.tsv", "missing": ["nan", "NA"]}},
             "sample_filters": {"min_call_rate": 0.95, "max_het_sd": 2.5, "sex_check": "drop"},
             "drop_duplicates": True,
         }

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genotune.data.covariate_checks import covariate_fault, trait_notes
+from genotune.data.covariate_checks import covariate_fault, telltale_notes
 from genotune.data.covariates import Covariates
 
 RNG = np.random.default_rng(0)
@@ -43,7 +43,7 @@ def test_as_many_covariates_as_samples_are_too_many():
     [(VALUE, True), (-3 * VALUE + 7, True), (np.exp(VALUE), True), (VALUE + RNG.normal(size=60), False), (AGE, False)],
 )
 def test_a_covariate_in_the_order_of_the_trait_is_warned_of(column, is_told):
-    notes = trait_notes(VALUE, covariates(age=AGE, copy=column), trait="LDL", kind="quantitative")
+    notes = telltale_notes(VALUE, covariates(age=AGE, copy=column), trait="LDL", kind="quantitative")
     message = (
         "data.covariates: 'copy' tells LDL without an error. If that is LDL itself in another form, or was derived "
         "from it, scores say nothing of genotypes: remove it."
@@ -53,14 +53,14 @@ def test_a_covariate_in_the_order_of_the_trait_is_warned_of(column, is_told):
 
 def test_a_covariate_of_which_a_threshold_made_the_classes_is_warned_of():
     case = (VALUE > 0.5).astype(float)
-    [note] = trait_notes(case, covariates(age=AGE, LDL=VALUE, turned=1 - case), trait="high", kind="binary")
+    [note] = telltale_notes(case, covariates(age=AGE, LDL=VALUE, turned=1 - case), trait="high", kind="binary")
     assert note.startswith("data.covariates: 'LDL' and 'turned' each tell high without an error.")
-    assert trait_notes(case, covariates(noisy=VALUE + RNG.normal(size=60)), trait="high", kind="binary") == ()
+    assert telltale_notes(case, covariates(noisy=VALUE + RNG.normal(size=60)), trait="high", kind="binary") == ()
 
 
 def test_an_order_of_a_few_samples_is_luck():
     four = np.zeros(60)
     four[np.argsort(VALUE)[-4:]] = 1
-    assert trait_notes(four, covariates(LDL=VALUE), trait="high", kind="binary") == ()
+    assert telltale_notes(four, covariates(LDL=VALUE), trait="high", kind="binary") == ()
     few = Covariates(VALUE[:9, None].astype(np.float32), ("copy",), ())
-    assert trait_notes(VALUE[:9], few, trait="LDL", kind="quantitative") == ()
+    assert telltale_notes(VALUE[:9], few, trait="LDL", kind="quantitative") == ()

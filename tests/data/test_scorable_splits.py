@@ -53,7 +53,8 @@ def test_few_samples_of_a_class_are_told(project):
         "split may find another winner."
     )
     assert few_notes(project.plan().samples, FOLD) == ()
-    many = samples._replace(values=np.tile(samples.values, 10))
+    (trait,) = samples.traits
+    many = samples._replace(traits=(trait._replace(values=np.tile(trait.values, 10)),))
     assert few_notes(many, fold_of(range(120), range(120, 180), range(180, 240))) == ()
 
 
