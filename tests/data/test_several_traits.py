@@ -60,8 +60,8 @@ def test_one_name_in_a_list_is_one_trait(project):
 def test_traits_of_different_kinds_are_refused_with_what_to_do(project):
     project.refuse(
         r"traits\.tsv: data\.trait: CD8 is quantitative, case is binary; traits of one model are of one kind, since "
-        r"one metric judges them all\. Give each a sweep of its own \(data\.winners: each\), or set data\.trait_kind if "
-        r"a kind was told wrongly\.",
+        r"one metric judges them all\. Give each a sweep of its own \(data\.winners: each\), or set data\.trait_kind "
+        r"if a kind was told wrongly\.",
         trait=["CD8", "case"],
     )
     assert read(project.plan(trait=["CD8", "case"], trait_kind="quantitative")).store.each[1].kind == "quantitative"
