@@ -1,5 +1,6 @@
-"""Covariates that can't help: too many, said twice, or the trait itself under another name."""
+"""Covariates and features that can't help: too many, said twice, or the trait itself under another name."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -8,7 +9,7 @@ from genotune.columns import TargetKind
 from genotune.data.covariates import Covariates
 from genotune.genome.contig_names import name_some
 from genotune.genome.covariate_basis import dependent_columns
-from genotune.store import Values
+from genotune.store import FloatArray, Values
 
 _SAME_ORDER: Final = 0.999
 """Rank correlation from which on a covariate is taken for the trait, rescaled."""
@@ -42,27 +43,35 @@ def covariate_fault(covariates: Covariates) -> str | None:
     )
 
 
-def telltale_notes(values: Values, covariates: Covariates, *, trait: str, kind: TargetKind) -> tuple[str, ...]:
-    """A warning of covariates that tell the trait wholly: as a copy, in other units, or by a threshold.
+def telltale_notes(
+    values: Values, names: Sequence[str], columns: FloatArray, *, place: str, trait: str, kind: TargetKind
+) -> tuple[str, ...]:
+    """A warning of columns that tell the trait wholly: as a copy, in other units, or by a threshold.
 
     Args:
-        values: (sample,) the trait, none missing.
-        covariates: of the same samples.
+        values: (sample,) the trait, NaN where unknown.
+        names: of the columns.
+        columns: (sample, column) covariates or numbers of further tables, NaN where unknown.
+        place: of the setting that names them.
         trait: its name.
         kind: of it.
     """
     tells = _separates if kind == "binary" else _has_same_order
-    names = [name for name, column in zip(covariates.names, covariates.values.T, strict=True) if tells(column, values)]
-    if not names:
+    found = []
+    for name, column in zip(names, columns.T, strict=True):
+        both = ~np.isnan(values) & ~np.isnan(column)
+        if tells(column[both], values[both]):
+            found.append(name)
+    if not found:
         return ()
-    verb = "tells" if len(names) == 1 else "each tell"
+    verb = "tells" if len(found) == 1 else "each tell"
     return (
-        f"data.covariates: {name_some(names, most=4)} {verb} {trait} without an error. If that is {trait} itself in "
+        f"{place}: {name_some(found, most=4)} {verb} {trait} without an error. If that is {trait} itself in "
         "another form, or was derived from it, scores say nothing of genotypes: remove it.",
     )
 
 
-def _has_same_order(column: Values, values: Values) -> bool:
+def _has_same_order(column: FloatArray, values: Values) -> bool:
     """Whether two columns rise, or fall, together."""
     if len(values) < 2 * _FEWEST:
         return False
@@ -71,7 +80,7 @@ def _has_same_order(column: Values, values: Values) -> bool:
     return bool(abs(ours @ theirs) > _SAME_ORDER * lengths > 0)
 
 
-def _separates(column: Values, values: Values) -> bool:
+def _separates(column: FloatArray, values: Values) -> bool:
     """Whether a threshold tells two classes apart."""
     first, second = column[values == 0], column[values == 1]
     if min(len(first), len(second)) < _FEWEST:
@@ -79,7 +88,7 @@ def _separates(column: Values, values: Values) -> bool:
     return bool(first.max() < second.min() or second.max() < first.min())
 
 
-def _ranks(column: Values) -> Values:
+def _ranks(column: FloatArray | Values) -> Values:
     """(sample,) ranks; equal values share the mean of theirs."""
     _, places, counts = np.unique(column, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from genotune.data.cells import Cells, in_words, read_cells, read_levels
+from genotune.data.cells import Cells, read_cells, read_levels
 from genotune.data.files import InputFile, kept_in
 from genotune.data.plink_files import FamTable
 from genotune.data.sample_matching import MatchBy, match_samples
@@ -13,7 +13,7 @@ from genotune.data.sample_table import PhenotypeTable, column_problem, read_tabl
 from genotune.data.table_settings import ALL, ColumnKind, TableSettings
 from genotune.errors import DataError
 from genotune.genome.contig_names import name_some
-from genotune.store import FloatArray, IntArray, TableColumn, TextArray
+from genotune.store import FloatArray, IntArray, TableColumn
 
 _MOST_LEVELS: Final = 50
 _MOST_SHOWN: Final = 3
@@ -62,7 +62,7 @@ def read_features(
     *,
     match_by: MatchBy | None,
     fam_label: str,
-    trait: str,
+    traits: Sequence[str],
 ) -> Features:
     """The columns of all tables for some samples of a fileset.
 
@@ -72,7 +72,7 @@ def read_features(
         rows: (sample,) which of them.
         match_by: how samples are found in the phenotypes; a table without family IDs is matched by IID.
         fam_label: what to call the .fam.
-        trait: a column of this name is no feature.
+        traits: a column of one of these names is no feature.
 
     Raises:
         DataError: with every fault of every table.
@@ -85,7 +85,7 @@ def read_features(
             match = match_samples(
                 fam, table, match_by=match_by if table.fids is not None else None, fam_label=fam_label
             )
-            found.append(_features(one, table, match.rows[rows], trait=trait))
+            found.append(_features(one, table, match.rows[rows], traits=traits))
     if faults:
         raise DataError("\n".join(faults))
     return Features(
@@ -104,18 +104,18 @@ def read_table_of(one: TableFile) -> PhenotypeTable:
     return read_table(one.file, id_column=one.settings.id)
 
 
-def _features(one: TableFile, table: PhenotypeTable, rows: IntArray, *, trait: str) -> Features:
+def _features(one: TableFile, table: PhenotypeTable, rows: IntArray, *, traits: Sequence[str]) -> Features:
     """The columns of one table.
 
     Args:
         one: the table's name and settings.
         table: as read.
         rows: (sample,) row of each sample, -1 where it has none.
-        trait: left out where all columns are asked for, else refused.
+        traits: left out where all columns are asked for, else refused.
     """
     is_listed = one.settings.columns != ALL
-    names = list(one.settings.columns if is_listed else (name for name in table.columns if name != trait))
-    _check_names(one, table, names, trait=trait)
+    names = list(one.settings.columns if is_listed else (name for name in table.columns if name not in traits))
+    _check_names(one, table, names, traits=traits)
     faults: list[str] = []
     left_out: list[str] = []
     values, columns = [], []
@@ -138,14 +138,14 @@ def _features(one: TableFile, table: PhenotypeTable, rows: IntArray, *, trait: s
     return found._replace(notes=(words, *_left_out_words(table, left_out)))
 
 
-def _check_names(one: TableFile, table: PhenotypeTable, names: Sequence[str], *, trait: str) -> None:
+def _check_names(one: TableFile, table: PhenotypeTable, names: Sequence[str], *, traits: Sequence[str]) -> None:
     where = f"data.tables.{one.name}"
     faults = []
     for name in dict.fromkeys(names):
         fault = column_problem(table, name)
         if fault is not None:
             faults.append(f"{fault} It is named in {where}.columns.")
-        elif name == trait:
+        elif name in traits:
             faults.append(f"{where}.columns: {name} is the trait itself. Remove it.")
         elif list(names).count(name) > 1:
             faults.append(f"{where}.columns: {name} is named twice. Remove one.")
@@ -168,7 +168,7 @@ def _column(one: TableFile, table: PhenotypeTable, name: str, *, rows: IntArray)
     kind = one.settings.kinds.get(name) or _told_kind(one, table, name, cells=cells)
     levels: tuple[str, ...] = ()
     if kind == "number":
-        values = _number(table, name, cells=cells)
+        values = read_numbers(table, name, cells=cells)
     else:
         told = read_levels(cells)
         values, levels = np.where(told.codes < 0, np.nan, told.codes).astype(np.float32), told.names
@@ -203,7 +203,12 @@ def _told_kind(one: TableFile, table: PhenotypeTable, name: str, *, cells: Cells
     )
 
 
-def _number(table: PhenotypeTable, name: str, *, cells: Cells) -> FloatArray:
+def read_numbers(table: PhenotypeTable, name: str, *, cells: Cells) -> FloatArray:
+    """(row,) the cells of a column as numbers; NaN where missing.
+
+    Raises:
+        DataError: some are text, or too large.
+    """
     is_text = np.isnan(cells.numbers) & ~cells.is_missing
     if is_text.any():
         raise DataError(
@@ -265,61 +270,3 @@ def unseen_levels(
             other = sorted({*codes[~np.isnan(codes)].tolist()} - known)
             found[column.name] = tuple(column.levels[int(code)] for code in other)
     return {name: levels for name, levels in found.items() if levels}
-
-
-def read_known_columns(
-    one: TableFile, columns: Sequence[TableColumn], fam: FamTable, *, fam_label: str, fills: bool
-) -> Features:
-    """The columns that a model takes of a table, for every sample of another fileset.
-
-    Args:
-        one: the table.
-        columns: of the model, their names without the table's.
-        fam: samples of the fileset.
-        fam_label: what to call the .fam.
-        fills: whether a column that isn't there is taken as unknown.
-
-    Raises:
-        DataError: the table can't be read, lacks columns, or holds text where the model takes numbers.
-    """
-    table = read_table_of(one)
-    lacking = [column.name for column in columns if column.name not in table.columns]
-    if lacking and not fills:
-        raise DataError(
-            f"{table.label}: lacks {len(lacking):,} of {len(columns):,} columns that the model takes: "
-            f"{name_some(lacking, most=5)}. Add them, or take them as unknown with --fill-columns."
-        )
-    rows = match_samples(fam, table, match_by=None, fam_label=fam_label).rows
-    values = np.full((len(rows), len(columns)), np.nan, dtype=np.float32)
-    notes = [f"{table.label}: lacks {name_some(lacking, most=5)}; taken as unknown."] if lacking else []
-    for place, column in enumerate(columns):
-        if column.name not in table.columns:
-            continue
-        texts = table.columns[column.name]
-        if column.levels:
-            found = as_codes(texts, column.levels, missing=one.settings.missing)
-            n_strange = int((found[rows[rows >= 0]] == len(column.levels)).sum())
-            if n_strange:
-                notes.append(
-                    f"{table.label}: {column.name}: {n_strange:,} samples have a level that the model doesn't know."
-                )
-        else:
-            found = _number(table, column.name, cells=read_cells(texts, one.settings.missing))
-        values[rows >= 0, place] = found[rows[rows >= 0]]
-    n_without = int((rows < 0).sum())
-    if n_without:
-        notes.append(
-            f"{table.label}: no row for {n_without:,} of {len(rows):,} samples; its columns are unknown there."
-        )
-    return Features(values, tuple(columns), tuple(notes))
-
-
-def as_codes(texts: TextArray, levels: Sequence[str], *, missing: Sequence[str]) -> FloatArray:
-    """(cell,) the index of each cell's level, their number for any other text, NaN where missing."""
-    cells = read_cells(texts, missing)
-    place = {level: index for index, level in enumerate(levels)}
-    codes = [
-        place.get(text, len(levels) if np.isnan(number) else place.get(in_words(number), len(levels)))
-        for text, number in zip(cells.texts.tolist(), cells.numbers.tolist(), strict=True)
-    ]
-    return np.where(cells.is_missing, np.nan, codes).astype(np.float32)

@@ -3,31 +3,23 @@
 import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from genotune.columns import TargetKind
 from genotune.data.files import FileFacts, InputFile, fingerprint
-from genotune.data.further_tables import unseen_levels
 from genotune.data.genotype_file import GenotypeFile
 from genotune.data.plink_files import BimTable
 from genotune.data.plink_samples import SampleFacts
 from genotune.data.plink_settings import PlinkSettings
-from genotune.data.quality import Quality
 from genotune.data.relatedness import MOST_SAMPLES, find_relatives, find_same
 from genotune.data.scorable_splits import covariate_notes, few_notes, fold_fault, split_faults
 from genotune.data.source import Progress, SourcePlan, SplitTable, StoreRead, Vetted
-from genotune.data.summary_matching import VariantStatistics, match_statistics
 from genotune.data.summary_statistics import SummaryStatistics
-from genotune.data.variant_quality import variant_quality
-from genotune.data.variant_selection import select_variants
-from genotune.data.variant_statistics import Statistics
 from genotune.errors import DataError, Problem
-from genotune.genome.allele_matching import VariantTable
 from genotune.genome.chromosomes import ChromosomeKind, is_kind
-from genotune.genome.contig_names import name_some
 from genotune.genome.folds import hold_out_in_turn
 from genotune.genome.kinship import KinPairs
 from genotune.genome.splits import Fold, SampleSplitSettings, SampleTable, SplitSettings
@@ -35,37 +27,13 @@ from genotune.genome.thinning import spread_order
 from genotune.store import (
     NO_POSITION,
     DosageArray,
-    FloatArray,
     GenotypeOutline,
-    GenotypeStore,
     IntArray,
     TextArray,
-    TraitsStore,
-    Values,
-    Variants,
 )
 
 if TYPE_CHECKING:
     from genotune.data.plink_datasource import BlockReader
-    from genotune.data.plink_reading import Tables
-
-
-class _Chosen(NamedTuple):
-    """What a store keeps of a file, the variants in its order.
-
-    Attributes:
-        kept: (variant,) indices in the file.
-        frequency: (variant,) of the counted allele in training samples.
-        summary_log10_p: (variant,) of another study; None: there is none.
-        notes: what a person should know of it.
-        counts: what each filter took.
-    """
-
-    kept: IntArray
-    frequency: FloatArray
-    summary_log10_p: Values | None
-    notes: tuple[str, ...]
-    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,6 +255,7 @@ class PlinkPlan(SourcePlan):
             DataError: the file is damaged, or no variant passes the filters.
         """
         from genotune.data.plink_datasource import VariantDatasource
+        from genotune.data.plink_stores import make_stores
         from genotune.data.ray_reading import read_tables
 
         n_done = 0
@@ -302,7 +271,7 @@ class PlinkPlan(SourcePlan):
                 if progress is not None:
                     progress(n_done, n_in_all)
 
-        return self._read(folds, tables)
+        return make_stores(self, folds, tables)
 
     def read_store_here(self, fold: Fold) -> StoreRead:
         """The same store, decoded in this process without Ray.
@@ -318,96 +287,15 @@ class PlinkPlan(SourcePlan):
         Raises:
             DataError: as `read_stores`.
         """
+        from genotune.data.plink_stores import make_stores
 
         def tables(reader: "BlockReader", variants: IntArray) -> Iterator[Any]:
             return reader.tables(reader.blocks(variants))
 
-        return self._read(folds, tables)
-
-    def _read(self, folds: Sequence[Fold], tables: "Tables") -> Iterator[StoreRead]:
-        from genotune.data.plink_reading import read_dosages, read_statistics
-
-        decoder, facts, n_variants = self.genotypes.decoder, self.samples, len(self.variants.ids)
-        trains = [fold.train for fold in folds]
-        learned = read_statistics(decoder, facts, n_variants=n_variants, trains=trains, tables=tables)
-        chosen = [self._choose(one, train) for one, train in zip(learned, trains, strict=True)]
-        quality = variant_quality(learned[0], counts=chosen[0].counts, n_samples=len(trains[0]))
-        del learned
-        dosages = read_dosages(decoder, facts.rows, kept=[one.kept for one in chosen], tables=tables)
-        for one in chosen:
-            # Nothing here holds a store that has been given: who shares it can let its arrays go.
-            yield StoreRead(self._store(dosages.pop(0), one), one.notes, quality if one is chosen[0] else Quality())
-
-    def _choose(self, statistics: Statistics, training: IntArray) -> "_Chosen":
-        """What a store keeps.
-
-        Raises:
-            DataError: no variant passes the filters.
-        """
-        found = self._found_elsewhere(statistics)
-        selection = select_variants(
-            statistics,
-            filters=self.settings.filters,
-            keep=self.settings.keep_variants,
-            n_samples=len(training),
-            trait=" or ".join(trait.name for trait in self.samples.traits),
-            log10_p=found.log10_p if found is not None and self.settings.keep_by == "summary" else None,
-        )
-        kept = selection.variants
-        return _Chosen(
-            kept=kept,
-            frequency=statistics.frequency[kept].astype(np.float32),
-            summary_log10_p=None if found is None else found.log10_p[kept],
-            notes=(*selection.notes, *(() if found is None else found.notes), *self._unseen(training)),
-            counts=selection.counts,
-        )
-
-    def _unseen(self, training: IntArray) -> Iterator[str]:
-        """Of each category of a table what no training sample has."""
-        if self.samples.features is None:
-            return
-        found = unseen_levels(self.samples.features, self.samples.table_columns, training=training)
-        for name, levels in found.items():
-            yield f"{name}: {name_some(levels)}: in no training sample, so taken as unknown where it stands."
+        return make_stores(self, folds, tables)
 
     def _n_columns(self, table: str) -> int:
         return sum(1 for column in self.samples.table_columns if column.name.startswith(f"{table}:"))
-
-    def _found_elsewhere(self, statistics: Statistics) -> VariantStatistics | None:
-        """What the other study says of all variants; alleles are told by the frequency in training samples."""
-        if self.summary is None:
-            return None
-        return match_statistics(self.summary, VariantTable(*self.variants, statistics.frequency.astype(np.float32)))
-
-    def _store(self, dosage: DosageArray, chosen: "_Chosen") -> GenotypeStore | TraitsStore:
-        facts, all_variants, kept = self.samples, self.variants, chosen.kept
-        first, *others = facts.traits
-        store = GenotypeStore(
-            dosage=dosage,
-            phenotype=first.values,
-            covariates=facts.covariates,
-            samples=facts.ids,
-            variants=Variants(
-                ids=all_variants.ids[kept],
-                contigs=all_variants.contigs[kept],
-                starts=all_variants.starts[kept],
-                counted=all_variants.counted[kept],
-                other=all_variants.other[kept],
-                frequency=chosen.frequency,
-            ),
-            trait=first.name,
-            kind=first.kind,
-            classes=first.classes,
-            covariate_names=facts.covariate_names,
-            summary_log10_p=chosen.summary_log10_p,
-            features=facts.features,
-            table_columns=facts.table_columns,
-            fills_covariates=self.settings.covariates_missing == "impute",
-        )
-        if not others:
-            return store
-        more = (replace(store, phenotype=one.values, trait=one.name, classes=one.classes) for one in others)
-        return TraitsStore.of([store, *more])
 
     def _unscorable(self, fold: Fold) -> Iterator[Problem]:
         """Splits in which metrics are not defined; see `split_faults`."""

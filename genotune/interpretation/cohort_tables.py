@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from genotune.data.files import kept_in, locate
-from genotune.data.further_tables import TableFile, read_known_columns
+from genotune.data.further_tables import TableFile
 from genotune.data.genotype_file import GenotypeFile
+from genotune.data.known_columns import read_known_columns
 from genotune.data.table_settings import TableSettings
 from genotune.errors import DataError
 from genotune.genome.contig_names import name_some

@@ -11,7 +11,7 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
-from genotune.data.further_tables import as_codes
+from genotune.data.known_columns import as_codes
 from genotune.errors import DataError
 from genotune.genome.sequence import encode
 from genotune.store import DOSAGE_STEPS, MISSING_DOSAGE, MISSING_STEPS, CodeArray, DosageArray, FloatArray, TableColumn

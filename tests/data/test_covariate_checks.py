@@ -15,6 +15,11 @@ def covariates(**columns):
     return Covariates(values, tuple(columns), ())
 
 
+def notes_of(values, *, trait, kind, **columns):
+    named = covariates(**columns)
+    return telltale_notes(values, named.names, named.values, place="data.covariates", trait=trait, kind=kind)
+
+
 def test_covariates_that_say_different_things_are_taken():
     assert covariate_fault(covariates()) is None
     assert covariate_fault(covariates(age=AGE, weight=VALUE)) is None
@@ -43,7 +48,7 @@ def test_as_many_covariates_as_samples_are_too_many():
     [(VALUE, True), (-3 * VALUE + 7, True), (np.exp(VALUE), True), (VALUE + RNG.normal(size=60), False), (AGE, False)],
 )
 def test_a_covariate_in_the_order_of_the_trait_is_warned_of(column, is_told):
-    notes = telltale_notes(VALUE, covariates(age=AGE, copy=column), trait="LDL", kind="quantitative")
+    notes = notes_of(VALUE, age=AGE, copy=column, trait="LDL", kind="quantitative")
     message = (
         "data.covariates: 'copy' tells LDL without an error. If that is LDL itself in another form, or was derived "
         "from it, scores say nothing of genotypes: remove it."
@@ -53,14 +58,20 @@ def test_a_covariate_in_the_order_of_the_trait_is_warned_of(column, is_told):
 
 def test_a_covariate_of_which_a_threshold_made_the_classes_is_warned_of():
     case = (VALUE > 0.5).astype(float)
-    [note] = telltale_notes(case, covariates(age=AGE, LDL=VALUE, turned=1 - case), trait="high", kind="binary")
+    [note] = notes_of(case, age=AGE, LDL=VALUE, turned=1 - case, trait="high", kind="binary")
     assert note.startswith("data.covariates: 'LDL' and 'turned' each tell high without an error.")
-    assert telltale_notes(case, covariates(noisy=VALUE + RNG.normal(size=60)), trait="high", kind="binary") == ()
+    assert notes_of(case, noisy=VALUE + RNG.normal(size=60), trait="high", kind="binary") == ()
 
 
 def test_an_order_of_a_few_samples_is_luck():
     four = np.zeros(60)
     four[np.argsort(VALUE)[-4:]] = 1
-    assert telltale_notes(four, covariates(LDL=VALUE), trait="high", kind="binary") == ()
-    few = Covariates(VALUE[:9, None].astype(np.float32), ("copy",), ())
-    assert telltale_notes(VALUE[:9], few, trait="LDL", kind="quantitative") == ()
+    assert notes_of(four, LDL=VALUE, trait="high", kind="binary") == ()
+    assert notes_of(VALUE[:9], copy=VALUE[:9], trait="LDL", kind="quantitative") == ()
+
+
+def test_a_copy_with_gaps_is_told_by_the_samples_that_have_both():
+    copy, trait = VALUE.copy(), VALUE.copy()
+    copy[:20], trait[40:] = np.nan, np.nan
+    [note] = notes_of(trait, age=AGE, copy=copy, trait="LDL", kind="quantitative")
+    assert note.startswith("data.covariates: 'copy' tells LDL without an error.")

@@ -8,7 +8,8 @@ from data.plink_builders import write_rows
 from data.plink_project import N_SAMPLES, Project, family_split, read
 from pydantic import ValidationError
 
-from genotune.data.further_tables import as_codes, unseen_levels
+from genotune.data.further_tables import unseen_levels
+from genotune.data.known_columns import as_codes
 from genotune.store import TableColumn
 
 NAN = np.nan
@@ -73,6 +74,28 @@ def test_the_store_holds_what_was_read_and_the_record_no_value_of_it(project):
     assert found.outline(fold.train).n_features == 4
     assert [one["role"] for one in found.fingerprints()][-1] == "table expression"
     assert found.store_nbytes >= made.store.nbytes
+
+
+def test_a_column_that_tells_the_trait_is_warned_of(project):
+    ids = project.expression["IID"]
+    traits = [project.columns["CD8"][int(iid[1:])] if iid != "stranger" else "0" for iid in ids]
+    write_expression(project, copy=traits)
+    [note] = [note for note in plan(project).notes if "without an error" in note]
+    assert note.startswith("data.tables: 'expression:copy' tells CD8 without an error.")
+
+
+def test_no_column_that_is_one_of_several_traits_is_offered_as_a_feature(project):
+    project.columns["MCH"] = [f"{40 + i / 7:.3f}" for i in range(N_SAMPLES)]
+    write_expression(project, CD8=project.expression["GENE1"], MCH=project.expression["GENE1"])
+    found = plan(project, trait=["CD8", "MCH"])
+    names = [column.name for column in found.samples.table_columns]
+    assert names == ["expression:GENE1", "expression:GENE2", "expression:site"]
+    for trait in ("CD8", "MCH"):
+        project.refuse(
+            rf"data\.tables\.expression\.columns: {trait} is the trait itself\. Remove it\.",
+            trait=["CD8", "MCH"],
+            tables={"expression": {"path": "expr.tsv", "columns": ["GENE1", trait]}},
+        )
 
 
 def test_columns_kinds_ids_and_marks_are_as_the_spec_says(project):

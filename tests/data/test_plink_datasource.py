@@ -12,6 +12,7 @@ from genotune.data.bed_file import BedDecoder
 from genotune.data.files import InputFile
 from genotune.data.plink_datasource import DosageReader, StatisticsReader, VariantDatasource, rows_of
 from genotune.data.plink_settings import PlinkSettings
+from genotune.data.plink_stores import make_stores
 from genotune.data.ray_reading import read_tables
 from genotune.data.variant_statistics import Statistics, joint_statistics, training_sets, trait_basis
 from genotune.errors import DataError
@@ -251,7 +252,7 @@ def test_blocks_may_come_in_any_order(tmp_path, small_blocks):
     def last_first(reader, variants):
         return [reader.table(block) for block in reversed(reader.blocks(variants))]
 
-    expected, found = plan.read_store_here(fold), next(plan._read([fold], last_first))
+    expected, found = plan.read_store_here(fold), next(make_stores(plan, [fold], last_first))
     assert found.notes == expected.notes
     np.testing.assert_array_equal(found.store.dosage, expected.store.dosage)
     for one, other in zip(found.store.variants, expected.store.variants, strict=True):
