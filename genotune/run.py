@@ -9,20 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from genotune.baselines import fit_baselines
 from genotune.controller import Controller, Limits
 from genotune.data.quality import QUALITY_FILE, Quality, table_text
+from genotune.delivery import CODE_FILE, DELIVERY_TIMEOUT_S, SPEC_FILE, recorder_of, register, spec_of
 from genotune.errors import SweepError
-from genotune.evaluation import (
-    Candidate,
-    choose_finalists,
-    choose_winner,
-    load_winner,
-    score_once,
-    winner_folder,
-)
+from genotune.evaluation import choose_finalists, choose_winner, load_winner, score_once
 from genotune.facts import check_same_files, sweep_facts
 from genotune.journal import Journal, SweepState
 from genotune.judging import Judge
@@ -30,17 +24,14 @@ from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, th
 from genotune.ray_session import nodes, ray_session
 from genotune.refit import refit_winner, store_of_whole
 from genotune.spec import read_spec
-from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
+from genotune.stop_requests import clear_requests
+from genotune.tracking import shown_uri
 from genotune.trainables.model import Model
 from genotune.trial import SharedStore, TrialSetup
 from genotune.winner_tables import write_winner_tables
 from genotune.workspace import find_sweep, workspace_of
 
 log = logging.getLogger(__name__)
-
-_DELIVERY_TIMEOUT_S: Final = 60.0
-_SPEC_FILE: Final = "spec.yaml"
-_CODE_FILE: Final = "code.json"
 
 
 class Face(Protocol):
@@ -103,8 +94,8 @@ def run(path: Path, *, workspace: Path | None, address: str | None, face: Face) 
     root = workspace_of(spec, workspace)
     folder = root / "sweeps" / f"{spec.settings.name}-{time.strftime('%y%m%d')}-{secrets.token_hex(3)}"
     folder.mkdir(parents=True)
-    (folder / _SPEC_FILE).write_text(spec.text)
-    (folder / _CODE_FILE).write_text(json.dumps(dict(spec.code), indent=2) + "\n")
+    (folder / SPEC_FILE).write_text(spec.text)
+    (folder / CODE_FILE).write_text(json.dumps(dict(spec.code), indent=2) + "\n")
     journal = Journal(folder)
     journal.append("sweep_started", **sweep_facts(plan, folder.name))
     return _drive(plan, journal, address=address, face=face)
@@ -127,25 +118,16 @@ def resume(sweep: str, *, workspace: Path | None, address: str | None, face: Fac
     facts = journal.state.facts
     if not facts:
         raise SweepError(f"{folder.name}: it was ended before it began; start it again with `genotune run`.")
-    code_file = folder / _CODE_FILE
-    code = json.loads(code_file.read_text()) if code_file.exists() else {}
-    spec = read_spec(Path(facts["spec_path"]), text=(folder / _SPEC_FILE).read_text(), code=code)
-    plan = make_plan(spec)
+    plan = make_plan(spec_of(folder, facts))
     check_same_files(plan, facts)
     return _drive(plan, journal, address=address, face=face)
 
 
 def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face) -> Outcome:
-    settings, folder = plan.spec.settings, journal.path.parent
-    uri = resolve_tracking_uri(settings.tracking.uri, folder.parent.parent)
-    recorder = Recorder(
-        journal,
-        tracking_uri=uri,
-        experiment=settings.tracking.experiment or settings.name,
-        sweep_id=folder.name,
-        artifact_location=(folder.parent.parent / "artifacts").as_uri(),
-    )
+    folder = journal.path.parent
+    recorder, uri = recorder_of(plan.spec, journal)
     recorder.start()
+    clear_requests(folder)
     face.begin(plan, folder)
     try:
         with _log_file(folder):
@@ -156,18 +138,18 @@ def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
             elif _left_some_out(journal):
                 plan = plan.without(plan.data.vet(plan.fold, plan.folds).left_out)
             face.stage("Recording the winner")
-            delivered = recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
+            delivered = recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
             if delivered and journal.state.registered is None:
-                _register(plan, journal, recorder=recorder, uri=uri)
-                delivered = recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
+                register(plan.spec, journal, recorder=recorder, uri=uri)
+                delivered = recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
     except KeyboardInterrupt:
         if journal.state.status != "interrupted":
             journal.append("interrupted", reason="interrupted by a signal")
-        recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
+        recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
         raise
     except Exception:
         journal.append("sweep_ended", status="failed")
-        recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
+        recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
         raise
     finally:
         journal.close()
@@ -284,21 +266,6 @@ def _keep_quality(journal: Journal, quality: Quality) -> None:
     if quality != Quality() and journal.state.quality is None:
         journal.append("quality", **quality.plain)
         (journal.path.parent / QUALITY_FILE).write_text(table_text(quality.plain))
-
-
-def _register(plan: SweepPlan, journal: Journal, *, recorder: Recorder, uri: str) -> None:
-    folder, chosen = journal.path.parent, journal.state.winner
-    assert chosen is not None
-    winner = Candidate(**chosen)
-    registered = register_winner(
-        tracking_uri=uri,
-        run_id=recorder.trial_run_id(winner.trial),
-        model_folder=winner_folder(journal.state, folder),
-        name=plan.spec.settings.name,
-        model=load_winner(journal.state, folder),
-        sweep_id=folder.name,
-    )
-    journal.append("registered", **registered._asdict())
 
 
 def _left_some_out(journal: Journal) -> bool:

@@ -13,11 +13,24 @@ PACKAGE = Path(__file__).parents[1] / "genotune"
 LAYERS = [
     {"store", "genome", "columns", "calibration", "metrics", "scoring", "settings", "errors"},
     {"data", "trainables", "tuning"},
-    {"trial", "trial_folds", "trial_workers", "worker_group", "judging", "checkpoints", "journal", "tracking", "spec"},
-    {"controller", "plan", "ray_session", "workspace"},
-    {"sweep", "evaluation", "facts", "finalists", "refit", "baselines", "interpretation", "winner_tables"},
+    {
+        "trial",
+        "trial_folds",
+        "trial_workers",
+        "worker_group",
+        "judging",
+        "checkpoints",
+        "journal",
+        "tracking",
+        "spec",
+        "stop_requests",
+        "trial_log",
+    },
+    {"controller", "plan", "ray_session", "sweep_view", "workspace"},
+    {"sweep", "delivery", "evaluation", "facts", "finalists", "refit", "baselines", "interpretation", "winner_tables"},
     {"run"},
-    {"terminal", "summary"},
+    {"terminal", "summary", "sweep_tables"},
+    {"sweep_commands"},
     {"cli"},
 ]
 SIBLINGS_APART = [{"data", "trainables", "tuning"}, {"sweep", "evaluation"}]
@@ -35,9 +48,9 @@ WHO_MAY = {
     "pyBigWig": {"data"},
     "pybigtools": {"data"},
     "pysam": {"data"},
-    "rich": {"terminal", "summary"},
+    "rich": {"terminal", "summary", "sweep_tables"},
     "scipy": {"genome"},
-    "typer": {"cli"},
+    "typer": {"cli", "sweep_commands"},
 }
 HEAVY = ("torch", "xgboost", "mlflow", "ray", "sklearn", "imblearn")
 
