@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from bed_reader import open_bed, to_bed
+from threadpoolctl import threadpool_limits
 
 from genotune.data.genotype_opening import open_genotypes
 from genotune.data.plink_datasource import DosageReader, fill_columns, rows_of
@@ -44,7 +45,8 @@ def main() -> None:
     parser.add_argument(STORE, dest="store", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.store is not None:
-        measure_store(arguments.store)
+        with threadpool_limits(1):
+            measure_store(arguments.store)
         return
     print(
         f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; "
@@ -55,8 +57,9 @@ def main() -> None:
     print(f"{arguments.samples:,} samples x {arguments.variants:,} variants, {MISSING:.1%} missing; one thread")
     with tempfile.TemporaryDirectory() as folder:
         write_cohort(Path(folder), n_samples=arguments.samples, n_variants=arguments.variants)
-        report_decoding(Path(folder), arguments.rounds)
-        report_scan(Path(folder), arguments.rounds)
+        with threadpool_limits(1):
+            report_decoding(Path(folder), arguments.rounds)
+            report_scan(Path(folder), arguments.rounds)
         command = [sys.executable, __file__, STORE, folder]
         print(subprocess.run(command, check=True, capture_output=True, text=True).stdout, end="")
 
@@ -194,23 +197,30 @@ def report(what: str, times: dict[str, list[float]], peer: str, *, most: float) 
     print(f"{what}: {ratio:.2f} times {peer} ({min(ratios):.2f} to {max(ratios):.2f}), {verdict} {most:g}")
 
 
-def plan_of(folder: Path) -> object:
+def plan_of(folder: Path, **more: object) -> object:
     settings = {
         "kind": "plink",
         "genotypes": "cohort.bed",
         "phenotypes": "traits.tsv",
         "trait": "trait",
         "covariates": ["age"],
+        **more,
     }
     return build(PlinkSettings, settings).plan(folder)
 
 
 def measure_store(folder: Path) -> None:
-    """In a process of its own, from the files to a store: time, and memory beyond the matrix that is kept."""
+    """In a process of its own, from the files to a store: time, and memory beyond the matrix that is kept.
+
+    Then the stores of five folds and that of the sweep together, the best 5,000 variants of each.
+    """
+    import genotune.data.plink_reading  # noqa: F401 - what is imported is not part of it
+
     before = peak_bytes()
     start, start_cpu = time.perf_counter(), cpu_s()
     plan = plan_of(folder)
-    fold = plan.resolve(build(RandomSplitSettings, {"by": "random", "validation": 0.2, "test": 0.2}))
+    split = build(RandomSplitSettings, {"by": "random", "validation": 0.2, "test": 0.2})
+    fold = plan.resolve(split)
     store = plan.read_store_here(fold).store
     used = peak_bytes() - store.dosage.nbytes
     print(
@@ -220,10 +230,23 @@ def measure_store(folder: Path) -> None:
     print(f"{time.perf_counter() - start:.1f} s, {cpu_s() - start_cpu:.1f} CPU s for two passes and the tables")
     verdict = "within" if used < 2e9 else "OVER"
     print(f"memory at most {used / 1e9:.2f} GB above it, {verdict} 2 GB; {before / 1e9:.2f} GB once all was imported")
+    del store
+    plan = plan_of(folder, keep_variants=5_000)
+    times = {}
+    for n_folds in (0, 5):
+        start_cpu = cpu_s()
+        folds = [fold, *(plan.folds(fold, split, n_folds=n_folds) if n_folds else [])]
+        for _ in plan.read_stores_here(folds):
+            pass
+        times[n_folds] = cpu_s() - start_cpu
+    print(f"store of the best 5,000: {times[0]:.2f} CPU s; with those of five folds {times[5]:.2f} CPU s, ", end="")
+    print(f"{times[5] / times[0]:.2f} times one store where six would be read one by one")
 
 
 def peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Of this program alone; getrusage begins with what its parent held.
+    (peak,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) * 1024
 
 
 if __name__ == "__main__":

@@ -75,20 +75,20 @@ def new(
 @app.command()
 def check(spec: SpecArgument, address: AddressOption = None, verbose: VerboseOption = 0) -> None:
     """Say what a sweep would do, or everything that keeps it from running; decode and train nothing."""
-    from genotune.run import check as check_spec
-    from genotune.terminal import show_plan
+    from genotune.sweep_group import check as check_spec
+    from genotune.terminal import show_check
 
     _log_to_stderr(verbose)
-    show_plan(*check_spec(spec, address=address))
+    show_check(check_spec(spec, address=address))
 
 
 @app.command()
 def run(
     spec: SpecArgument, workspace: WorkspaceOption = None, address: AddressOption = None, verbose: VerboseOption = 0
 ) -> None:
-    """Run the sweep: read the data, try, stop, choose, test on untouched contigs, record."""
+    """Run the sweep, or each of a group: read the data, try, stop, choose, test on untouched contigs, record."""
     _log_to_stderr(verbose)
-    from genotune.run import run as run_spec
+    from genotune.sweep_group import run as run_spec
     from genotune.terminal import Terminal
 
     with Terminal() as terminal:
@@ -102,9 +102,9 @@ def resume(
     address: AddressOption = None,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Go on with a sweep after any death of its driver."""
+    """Go on with a sweep, or a group of them, after any death of its driver."""
     _log_to_stderr(verbose)
-    from genotune.run import resume as resume_sweep
+    from genotune.sweep_group import resume as resume_sweep
     from genotune.terminal import Terminal
 
     with Terminal() as terminal:
@@ -128,6 +128,13 @@ def predict(
     samples: Annotated[
         Path | None, typer.Option(help="A table of the samples with the covariates that the model takes.")
     ] = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="A further table that the model takes, by its name in the spec."),
+    ] = None,
+    fill_columns: Annotated[
+        bool, typer.Option("--fill-columns", help="Take columns of further tables that are not there as unknown.")
+    ] = False,
     min_coverage: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the model's variants that the cohort must have.")
     ] = 0.9,
@@ -135,7 +142,7 @@ def predict(
     workspace: WorkspaceOption = None,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Predict the trait of a cohort's samples with a model of genotypes."""
+    """Predict the trait, or traits, of a cohort's samples with a model of genotypes."""
     _log_to_stderr(verbose)
     from genotune.interpretation.predicting import predict as predict_table
     from genotune.terminal import show_text
@@ -149,10 +156,27 @@ def predict(
         min_coverage=min_coverage,
         dosage_field=dosage_field,
         workspace=workspace_of(None, workspace),
+        tables=_named_paths(table or []),
+        fills=fill_columns,
     )
     for note in found.notes:
         show_text(f"note {note}")
     show_text(f"Wrote {out}: {found.n_samples:,} samples.")
+
+
+def _named_paths(options: list[str]) -> dict[str, Path]:
+    """Paths by name, of options such as 'expression=expr.tsv'."""
+    from genotune.errors import UserError
+
+    found: dict[str, Path] = {}
+    for option in options:
+        name, equals, path = option.partition("=")
+        if not (name and equals and path):
+            raise UserError(f"--table {option}: no NAME=PATH. Write e.g. --table expression=expr.tsv.")
+        if name in found:
+            raise UserError(f"--table {option}: {name} is named twice. Remove one.")
+        found[name] = Path(path)
+    return found
 
 
 @app.command()

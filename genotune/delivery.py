@@ -1,19 +1,16 @@
 """A sweep's way to MLflow: its recorder, its registered winner, and what is delivered once its driver is gone."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from genotune.errors import SweepError
 from genotune.evaluation import Candidate, load_winner, winner_folder
 from genotune.journal import Journal
-from genotune.spec import Spec, read_spec
+from genotune.kept_spec import spec_of
+from genotune.spec import Spec
 from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
 
 DELIVERY_TIMEOUT_S: Final = 60.0
-SPEC_FILE: Final = "spec.yaml"
-CODE_FILE: Final = "code.json"
 
 
 class Delivered(NamedTuple):
@@ -41,7 +38,7 @@ def recorder_of(spec: Spec, journal: Journal) -> tuple[Recorder, str]:
     recorder = Recorder(
         journal,
         tracking_uri=uri,
-        experiment=settings.tracking.experiment or settings.name,
+        experiment=settings.tracking.experiment or journal.state.facts.get("group", {}).get("name", settings.name),
         sweep_id=folder.name,
         artifact_location=(folder.parent.parent / "artifacts").as_uri(),
     )
@@ -62,19 +59,6 @@ def register(spec: Spec, journal: Journal, *, recorder: Recorder, uri: str) -> N
         sweep_id=folder.name,
     )
     journal.append("registered", **registered._asdict())
-
-
-def spec_of(folder: Path, facts: Mapping[str, Any]) -> Spec:
-    """The spec that a sweep began with, with the code that it names.
-
-    Raises:
-        SweepError: the sweep was ended before it began.
-    """
-    if not facts:
-        raise SweepError(f"{folder.name}: it was ended before it began; start it again with `genotune run`.")
-    code_file = folder / CODE_FILE
-    code = json.loads(code_file.read_text()) if code_file.exists() else {}
-    return read_spec(Path(facts["spec_path"]), text=(folder / SPEC_FILE).read_text(), code=code)
 
 
 def deliver(folder: Path, *, timeout_s: float) -> Delivered:

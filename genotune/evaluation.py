@@ -12,6 +12,7 @@ from genotune.judging import Judge, fold_metric, lesson_of, score_model
 from genotune.store import Splits, Store
 from genotune.trainables import FAMILIES, build_trainable, load_model, settings_of
 from genotune.trainables.model import Model
+from genotune.trainables.prepared import fit_prepared
 from genotune.trainables.trainable import FitPlan
 
 BASELINE: Final = "ridge"
@@ -181,7 +182,7 @@ def fit_baseline(family: str, store: Store, splits: Splits, *, seed: int) -> Mod
     plan = FitPlan(seed=seed, max_epochs=1, n_threads=1)
     lesson = lesson_of(store, splits)
     trainable = build_trainable(family, {}, store.columns)
-    return trainable.fit(lesson.store, lesson.splits, report=lambda _: None, plan=plan)
+    return fit_prepared(trainable, lesson.store, lesson.splits, report=lambda _: None, plan=plan)
 
 
 def score_once(

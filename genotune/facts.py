@@ -4,7 +4,7 @@ import hashlib
 import platform
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,19 @@ from genotune.errors import SweepError
 from genotune.plan import SweepPlan
 
 
-def sweep_facts(plan: SweepPlan, sweep_id: str) -> Mapping[str, Any]:
-    """Spec, versions, host, files and splits; read once, at the beginning of a sweep."""
+def sweep_facts(plan: SweepPlan, sweep_id: str, *, group: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+    """Spec, versions, host, files and splits; read once, at the beginning of a sweep.
+
+    Args:
+        plan: of the sweep.
+        sweep_id: its folder's name.
+        group: of which it is a part: 'id' (that folder's name), 'name', and 'member', its own name there.
+    """
     spec = plan.spec
     settings = spec.settings
     return {
         "sweep_id": sweep_id,
+        **({} if group is None else {"group": dict(group)}),
         "spec_path": str(spec.path.resolve()),
         "spec_text": masked(spec.text),
         "resolved_text": masked(yaml.safe_dump(spec.settings.resolved(), sort_keys=False)),
@@ -48,8 +55,13 @@ def check_same_files(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
     Raises:
         SweepError: a file's bytes are others now.
     """
+    check_files_alike(plan.data.fingerprints(), facts)
+
+
+def check_files_alike(files: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> None:
+    """As `check_same_files`, of files that are read already."""
     before = {file["path"]: file["sha256"] for file in facts["files"]}
-    changed = [file["path"] for file in plan.data.fingerprints() if before.get(file["path"]) != file["sha256"]]
+    changed = [file["path"] for file in files if before.get(file["path"]) != file["sha256"]]
     if changed:
         message = f"{', '.join(changed)}: changed since the sweep began; its trials saw other data. Start a new sweep."
         raise SweepError(message)

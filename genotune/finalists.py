@@ -37,12 +37,17 @@ def score_on_folds(plan: SweepPlan, journal: Journal, finalists: list[Candidate]
     """
     import ray
 
-    for index, fold in enumerate(plan.folds):
-        open_ones = [one for one in finalists if index not in journal.state.folds.get(one.trial, {})]
-        if not open_ones:
-            continue
-        shared = SharedStore(ray.put(plan.data.read_store(fold).store))
-        waiting = {_start(plan, journal, one, shared=shared, fold=fold): one for one in open_ones}
+    scored = journal.state.folds
+    missing = {
+        index: [one for one in finalists if index not in scored.get(one.trial, {})] for index in range(len(plan.folds))
+    }
+    wanted = [index for index, open_ones in missing.items() if open_ones]
+    if not wanted:
+        return
+    stores = plan.data.read_stores([plan.folds[index] for index in wanted])
+    for index, reference in zip(wanted, (ray.put(read.store) for read in stores), strict=True):
+        fold, shared = plan.folds[index], SharedStore(reference)
+        waiting = {_start(plan, journal, one, shared=shared, fold=fold): one for one in missing[index]}
         while waiting:
             (done, *_), _ = ray.wait(list(waiting))
             one = waiting.pop(done)

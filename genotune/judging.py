@@ -8,7 +8,7 @@ from genotune.calibration import diagnosis
 from genotune.columns import TargetKind
 from genotune.metrics import METRICS, RECORDED, Direction
 from genotune.scoring import score, score_samples
-from genotune.store import FloatArray, GenotypeStore, IntArray, SequenceStore, Splits, Store
+from genotune.store import FloatArray, GenotypeStore, IntArray, SequenceStore, Splits, Store, TraitsStore
 from genotune.trainables.kept import Kept
 from genotune.trainables.model import GenotypeModel, Model, SequenceModel
 
@@ -73,7 +73,8 @@ def score_model(
 ) -> dict[str, float]:
     """The sweep's metrics of a model on these contigs, in bins of `judge.bin_bp`, or on these samples.
 
-    Of a binary trait also how well its probabilities are calibrated; see `calibration.diagnosis`.
+    Of a binary trait also how well its probabilities are calibrated; see `calibration.diagnosis`. Of several traits the
+    means, NaN where one is not defined, and each trait's own as 'metric/trait'.
 
     Args:
         model: that predicts; of a track that it doesn't know, see `predict_tracks`.
@@ -82,12 +83,9 @@ def score_model(
         judge: the sweep's metrics.
         tracks: indices of the tracks that are scored; None: all.
     """
-    if isinstance(store, GenotypeStore):
+    if isinstance(store, GenotypeStore | TraitsStore):
         assert isinstance(model, GenotypeModel), type(model)
-        predicted = model.predict_samples(store, members)
-        observed = store.phenotype[members]
-        scores = score_samples(observed, predicted, metrics=judge.metrics)
-        return scores | diagnosis(observed, predicted) if store.kind == "binary" else scores
+        return _score_traits(model, store, members, judge=judge)
     assert isinstance(model, SequenceModel), type(model)
     assert judge.bin_bp is not None, "tracks are scored in bins"
     chosen = np.arange(len(store.tracks)) if tracks is None else tracks
@@ -102,6 +100,26 @@ def score_model(
         tracks=chosen,
         strata=judge.strata,
     )
+
+
+def _score_traits(
+    model: GenotypeModel, store: GenotypeStore | TraitsStore, members: IntArray, *, judge: Judge
+) -> dict[str, float]:
+    """Metrics of each trait on those of the samples that have it, and their means."""
+    each = store.each if isinstance(store, TraitsStore) else (store,)
+    predictions = model.by_trait(model.predict_samples(store, members))
+    found: dict[str, dict[str, float]] = {}
+    for one, predicted in zip(each, predictions, strict=True):
+        observed = one.phenotype[members]
+        is_known = ~np.isnan(observed)
+        pair = observed[is_known], predicted[is_known]
+        found[one.trait] = score_samples(*pair, metrics=judge.metrics)
+        found[one.trait] |= diagnosis(*pair) if one.kind == "binary" else {}
+    first, *others = found.values()
+    if not others:
+        return first
+    means = {name: float(np.mean([scores[name] for scores in found.values()])) for name in first}
+    return means | {f"{name}/{trait}": scores[name] for name in first for trait, scores in found.items()}
 
 
 def validate(model: Model, store: Store, *, splits: Splits, judge: Judge) -> dict[str, float]:

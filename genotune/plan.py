@@ -77,14 +77,16 @@ class SweepPlan(NamedTuple):
         return self.fold.splits
 
     @property
-    def has_stores_of_folds(self) -> bool:
-        """Whether each fold of the trials has a store of its own."""
-        return bool(self.trial_folds) and self.data.learns_from_training
+    def n_stores(self) -> int:
+        """Stores that a node holds at once, at most: one that serves all, or one for each set of training samples."""
+        if not self.data.learns_from_training:
+            return 1
+        return 1 + len(self.trial_folds or self.folds) + self.refits
 
     @property
     def store_nbytes(self) -> int:
         """Bytes of all stores that a node holds at once."""
-        return self.data.store_nbytes * (1 + len(self.trial_folds) * self.has_stores_of_folds)
+        return self.data.store_nbytes * self.n_stores
 
     @property
     def refits(self) -> bool:
@@ -108,22 +110,27 @@ class SweepPlan(NamedTuple):
         return self.data.notes + self.data.split_notes(self.spec.settings.split)
 
 
-def make_plan(spec: Spec) -> SweepPlan:
+def make_plan(spec: Spec, *, data: SourcePlan | None = None) -> SweepPlan:
     """Read the headers of the data and fit the spec to them.
+
+    Args:
+        spec: of the sweep.
+        data: what is known of its data, where a sweep with the same `data` has read that; None: it is read here.
 
     Raises:
         DataError: a file is missing, torn, or doesn't fit the others.
         SpecError: the splits, the objective or a family's ranges don't fit the data.
     """
     settings = spec.settings
-    data = settings.data.plan(spec.folder).cut_for(settings.split)
+    data = (data or settings.data.plan(spec.folder)).cut_for(settings.split)
     problems = [Problem(("split", *problem.path), problem.message) for problem in data.split_problems(settings.split)]
     problems += objective_problems(settings, data.target)
     if problems:
         raise spec_error(spec, problems)
     fold = data.resolve(settings.split)
     outline = _outline(data, fold, "train")
-    problems = fit_problems(spec, outline) + _strata_problems(settings.evaluation.strata, outline)
+    problems = [Problem(("data", *problem.path), problem.message) for problem in data.training_problems(fold)]
+    problems += fit_problems(spec, outline) + _strata_problems(settings.evaluation.strata, outline)
     if settings.evaluation.predictions and isinstance(outline, SequenceOutline):
         message = "found true; predictions by sample are those of genotypes, and these data are tracks. Remove it."
         problems.append(Problem(("evaluation", "predictions"), message))
@@ -164,6 +171,9 @@ def _folds(spec: Spec, data: SourcePlan, fold: Fold, *, section: str, wanted: in
     if len(folds) < wanted:
         message = f"found {wanted}; training and validation have {len(folds) or 1} groups to hold out. Ask for fewer."
         raise spec_error(spec, [Problem((section, "folds"), message)])
+    fault = data.fold_fault(folds)
+    if fault is not None:
+        raise spec_error(spec, [Problem((section, "folds"), f"found {wanted}; {fault}. Ask for fewer.")])
     return folds
 
 
@@ -207,10 +217,10 @@ def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:
     largest_gib = max(machine.memory_gib for machine in machines)
     if one_gib + all_gib > largest_gib:
         setting, advice = plan.data.smaller
-        of_folds = f", with those of {len(plan.trial_folds)} folds {all_gib:.1f} GiB," if all_gib > one_gib else ""
-        while_built = f"{one_gib:.1f} GiB more" if of_folds else "twice that"
+        of_all = f", {plan.n_stores} of them {all_gib:.1f} GiB," if plan.n_stores > 1 else ""
+        while_built = f"{one_gib:.1f} GiB more" if of_all else "twice that"
         faults.append(
-            f"{plan.spec.path}: data.{'.'.join(map(str, setting))}: the store takes {one_gib:.1f} GiB{of_folds} and "
+            f"{plan.spec.path}: data.{'.'.join(map(str, setting))}: the store takes {one_gib:.1f} GiB{of_all} and "
             f"{while_built} while it is built; the largest machine has {largest_gib:.1f} GiB. {advice}"
         )
     if faults:

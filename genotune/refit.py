@@ -57,16 +57,6 @@ def refit_winner(plan: SweepPlan, journal: Journal, store: SharedStore) -> None:
     journal.append("refitted", trial=trial.number, epoch=epoch, model=f"{_FOLDER}/model")
 
 
-def store_of_whole(plan: SweepPlan, store: SharedStore) -> SharedStore:
-    """The store that the winner is fitted on again: the sweep's own, unless a source learns from training samples."""
-    import ray
-
-    if not plan.data.learns_from_training:
-        return store
-    fold = Fold(whole(plan.fold).train, plan.fold.validation, plan.fold.test)
-    return SharedStore(ray.put(plan.data.read_store(fold).store))
-
-
 def whole(fold: Fold) -> Splits:
     """Splits whose training part is all that isn't test; their validation part is a part of it too."""
     train = _together(fold.train, fold.validation)

@@ -1,28 +1,31 @@
 """What `genotune run` does, in order: plan, read, sweep, choose, test, register."""
 
 import contextlib
-import json
 import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any
 
 from genotune.baselines import fit_baselines
 from genotune.controller import Controller, Limits
 from genotune.data.quality import QUALITY_FILE, Quality, table_text
-from genotune.delivery import CODE_FILE, DELIVERY_TIMEOUT_S, SPEC_FILE, recorder_of, register, spec_of
+from genotune.delivery import DELIVERY_TIMEOUT_S, recorder_of, register
 from genotune.errors import SweepError
 from genotune.evaluation import choose_finalists, choose_winner, load_winner, score_once
+from genotune.face import Face, Outcome
 from genotune.facts import check_same_files, sweep_facts
-from genotune.journal import Journal, SweepState
+from genotune.journal import Journal
 from genotune.judging import Judge
+from genotune.kept_spec import keep_spec, spec_of
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
 from genotune.ray_session import nodes, ray_session
-from genotune.refit import refit_winner, store_of_whole
+from genotune.refit import refit_winner, whole
 from genotune.spec import read_spec
 from genotune.stop_requests import clear_requests
 from genotune.tracking import shown_uri
@@ -34,38 +37,8 @@ from genotune.workspace import find_sweep, workspace_of
 log = logging.getLogger(__name__)
 
 
-class Face(Protocol):
-    """Who tells the person what happens; the terminal, or nobody in a test."""
-
-    def stage(self, text: str) -> None:
-        """A step begins."""
-
-    def begin(self, plan: SweepPlan, folder: Path) -> None:
-        """The sweep is about to start."""
-
-    def note(self, text: str) -> None:
-        """Something that a person should know though nothing is wrong."""
-
-    def trials(self, controller: Controller) -> None:
-        """Something may have changed; called often."""
-
-    def end(self, outcome: "Outcome") -> None:
-        """All is done."""
-
-
-class Outcome(NamedTuple):
-    """What a sweep came to.
-
-    Attributes:
-        state: with the winner, the scores, and the registered model unless MLflow was away.
-        delivered: whether MLflow has everything.
-    """
-
-    folder: Path
-    plan: SweepPlan
-    state: SweepState
-    delivered: bool
-    tracking_uri: str
+RaySession = Callable[[], AbstractContextManager[bool]]
+"""Gives a Ray to work on for a block's time, and whether it is a private one."""
 
 
 def check(path: Path, *, address: str | None = None) -> tuple[SweepPlan, list[MachineSize]]:
@@ -75,7 +48,7 @@ def check(path: Path, *, address: str | None = None) -> tuple[SweepPlan, list[Ma
         UserError: everything that keeps it from running.
     """
     plan = make_plan(read_spec(path))
-    machines = _machines(address)
+    machines = machines_at(address)
     check_resources(plan, machines)
     return plan, machines
 
@@ -91,14 +64,35 @@ def run(path: Path, *, workspace: Path | None, address: str | None, face: Face) 
     plan = make_plan(spec)
     if address is None and not os.environ.get("RAY_ADDRESS"):
         check_resources(plan, [this_machine()])
-    root = workspace_of(spec, workspace)
-    folder = root / "sweeps" / f"{spec.settings.name}-{time.strftime('%y%m%d')}-{secrets.token_hex(3)}"
-    folder.mkdir(parents=True)
-    (folder / SPEC_FILE).write_text(spec.text)
-    (folder / CODE_FILE).write_text(json.dumps(dict(spec.code), indent=2) + "\n")
+    name = f"{spec.settings.name}-{new_id()}"
+    folder = workspace_of(spec, workspace) / "sweeps" / name
+    return start(plan, folder, facts=sweep_facts(plan, name), ray=partial(ray_session, address), face=face)
+
+
+def new_id() -> str:
+    """What tells sweeps of one name apart: the day, and a few letters that no other has."""
+    return f"{time.strftime('%y%m%d')}-{secrets.token_hex(3)}"
+
+
+def start(plan: SweepPlan, folder: Path, *, facts: Mapping[str, Any], ray: RaySession, face: Face) -> Outcome:
+    """A planned sweep, driven to its end in a folder of its own.
+
+    Args:
+        plan: what it will do.
+        folder: made here; `resume` finds it by its name.
+        facts: what the record says of it; see `sweep_facts`.
+        ray: to work on.
+        face: told what happens.
+
+    Raises:
+        UserError: the data or the machines don't allow it.
+        KeyboardInterrupt: it was interrupted; `go_on` goes on from there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_spec(folder, plan.spec.text, plan.spec.code)
     journal = Journal(folder)
-    journal.append("sweep_started", **sweep_facts(plan, folder.name))
-    return _drive(plan, journal, address=address, face=face)
+    journal.append("sweep_started", **facts)
+    return _drive(plan, journal, ray=ray, face=face)
 
 
 def resume(sweep: str, *, workspace: Path | None, address: str | None, face: Face) -> Outcome:
@@ -114,16 +108,19 @@ def resume(sweep: str, *, workspace: Path | None, address: str | None, face: Fac
         UserError: no such sweep, another driver is at it, or its data changed since.
     """
     folder = find_sweep(sweep, workspace_of(None, workspace))
+    return go_on(folder, ray=partial(ray_session, address), face=face)
+
+
+def go_on(folder: Path, *, ray: RaySession, face: Face) -> Outcome:
+    """The sweep in a folder, driven on to its end; see `resume`."""
     journal = Journal(folder)
     facts = journal.state.facts
-    if not facts:
-        raise SweepError(f"{folder.name}: it was ended before it began; start it again with `genotune run`.")
     plan = make_plan(spec_of(folder, facts))
     check_same_files(plan, facts)
-    return _drive(plan, journal, address=address, face=face)
+    return _drive(plan, journal, ray=ray, face=face)
 
 
-def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face) -> Outcome:
+def _drive(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> Outcome:
     folder = journal.path.parent
     recorder, uri = recorder_of(plan.spec, journal)
     recorder.start()
@@ -133,7 +130,7 @@ def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
         with _log_file(folder):
             if journal.state.status != "complete":
                 journal.append("driver_started", pid=os.getpid())
-                plan = _work(plan, journal, address=address, face=face)
+                plan = _work(plan, journal, ray=ray, face=face)
                 journal.append("sweep_ended", status="complete")
             elif _left_some_out(journal):
                 plan = plan.without(plan.data.vet(plan.fold, plan.folds).left_out)
@@ -158,15 +155,15 @@ def _drive(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face
     return outcome
 
 
-def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face) -> SweepPlan:
+def _work(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> SweepPlan:
     """Read, sweep, choose and test; the plan without the samples that were left out.
 
-    Ray is gone when this returns, the store with it.
+    Its data are let go of when this returns, and Ray too unless others work on it.
     """
     trials = journal.path.parent / "trials"
     judge = plan.judge
-    with ray_session(address) as is_private:
-        machines = _ray_machines()
+    with ray() as is_private:
+        machines = ray_machines()
         check_resources(plan, machines)
         if not is_private and len(machines) > 1:
             log.warning("%s must be a folder that all %d machines of this Ray see.", trials.parent, len(machines))
@@ -186,7 +183,7 @@ def _work(plan: SweepPlan, journal: Journal, *, address: str | None, face: Face)
         final = store
         if plan.refits:
             face.stage("Fitting the winner on training and validation together")
-            final = store_of_whole(plan, store)
+            final = store.for_refit()
             refit_winner(plan, journal, final)
         face.stage("Scoring the winner and the baselines on the test split")
         rivals = fit_baselines(plan, journal, store, final=final, note=face.note)
@@ -243,15 +240,23 @@ def _compare_finalists(plan: SweepPlan, journal: Journal, *, face: Face) -> None
 
 
 def _shared_store(plan: SweepPlan, face: Face) -> tuple[SharedStore, Quality]:
-    """The data behind Ray objects, the arrays that they were built from being let go; and their quality."""
+    """The data behind Ray objects, read together; and their quality, as far as the sweep's own training split goes.
+
+    The arrays that a store was built from are let go when it has been shared.
+    """
     import ray
 
-    store, notes, quality = plan.data.read_store(plan.fold)
+    folds, refitted = [plan.fold], []
+    if plan.data.learns_from_training:
+        folds += plan.trial_folds
+        refitted = [replace(plan.fold, train=whole(plan.fold).train)] if plan.refits else []
+    references, told = [], []
+    for read in plan.data.read_stores([*folds, *refitted]):
+        references.append(ray.put(read.store))
+        told.append((read.notes, read.quality))
+    notes, quality = told[0]
     _tell(notes, face)
-    shared = SharedStore(ray.put(store))
-    del store
-    if plan.has_stores_of_folds:
-        shared = shared._replace(folds=tuple(ray.put(plan.data.read_store(fold).store) for fold in plan.trial_folds))
+    shared = SharedStore(references[0], tuple(references[1 : len(folds)]), *references[len(folds) :])
     return shared, quality
 
 
@@ -274,14 +279,16 @@ def _left_some_out(journal: Journal) -> bool:
     return bool(counts) and counts["left"] < counts["in all"]
 
 
-def _machines(address: str | None) -> list[MachineSize]:
+def machines_at(address: str | None) -> list[MachineSize]:
+    """Those of the Ray at the address; this one, where there is none."""
     if address is None and not os.environ.get("RAY_ADDRESS"):
         return [this_machine()]
     with ray_session(address):
-        return _ray_machines()
+        return ray_machines()
 
 
-def _ray_machines() -> list[MachineSize]:
+def ray_machines() -> list[MachineSize]:
+    """Those of the Ray that this process is connected to."""
     return [MachineSize(node.cpus, node.gpus, node.memory / 2**30, "of this Ray") for node in nodes()]
 
 

@@ -3,7 +3,7 @@
 All arrays are read-only in a trial: they lie in shared memory. An outline is what is known of a store before that.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, NamedTuple
 
@@ -127,6 +127,7 @@ class GenotypeOutline(NamedTuple):
         n_classes: of a binary or multiclass trait; 0 of any other.
         n_covariates: columns of covariates.
         has_summary: whether summary statistics of another study are there.
+        n_features: columns that further tables may become: one of a number, one for each level of a category.
     """
 
     n_samples: int
@@ -135,6 +136,7 @@ class GenotypeOutline(NamedTuple):
     n_classes: int
     n_covariates: int
     has_summary: bool = False
+    n_features: int = 0
 
 
 Outline = SequenceOutline | GenotypeOutline
@@ -325,6 +327,19 @@ class Variants(NamedTuple):
         return zip(*(array.tolist() for array in self[:5]), strict=True)
 
 
+class TableColumn(NamedTuple):
+    """A column of a further table of samples.
+
+    Attributes:
+        name: 'table:column'.
+        levels: of a category, in order; a value is the index of its level, or their number if it is none of these. A
+            column of numbers has none.
+    """
+
+    name: str
+    levels: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class GenotypeStore:
     """Samples, their genotypes and the trait to predict.
@@ -334,7 +349,7 @@ class GenotypeStore:
             most associated with the trait on training samples come first (or in the study of `summary_log10_p`, if
             the source ranks by that), so that the best n are a prefix.
         phenotype: (sample,) float64; of a binary or multiclass trait the index of the class.
-        covariates: (sample, covariate) float32, no missing values.
+        covariates: (sample, covariate) float32; NaN where unknown, if they are to be filled in.
         samples: (sample, 2) family and individual ID.
         variants: which variants the columns of `dosage` are.
         trait: its name.
@@ -343,6 +358,12 @@ class GenotypeStore:
         covariate_names: of the covariates.
         summary_log10_p: (variant,) float64, of each variant's association in another study, NaN where that lacks it;
             None: there is no such study.
+        features: (sample, column) float32 of further tables, NaN where unknown; None: there are no such tables.
+        table_columns: what the columns of `features` are.
+        fills_covariates: whether unknown covariates are filled in from the training samples.
+        n_shrunk: so many covariates, the last ones, were columns of tables before these were prepared for a family: a
+            linear family shrinks them as it does variants.
+        twin: a store with the same dosages whose trait is known of the same samples; see `keeper`.
     """
 
     columns: ClassVar[frozenset[str]] = frozenset({DOSAGE, PHENOTYPE, COVARIATE})
@@ -357,13 +378,31 @@ class GenotypeStore:
     classes: tuple[str, ...]
     covariate_names: tuple[str, ...]
     summary_log10_p: Values | None = None
+    features: FloatArray | None = None
+    table_columns: tuple[TableColumn, ...] = ()
+    fills_covariates: bool = False
+    n_shrunk: int = 0
+    twin: "GenotypeStore | None" = None
+
+    @property
+    def keeper(self) -> "GenotypeStore":
+        """The store under which a process keeps what is made of dosages alone: one for several traits if it can be."""
+        return self.twin if self.twin is not None and self.twin.dosage is self.dosage else self
+
+    def known(self, samples: IntArray) -> IntArray:
+        """Those of the samples whose trait is known; of a store of one trait all of them."""
+        return samples[~np.isnan(self.phenotype[samples])]
 
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
-        arrays = (self.dosage, self.phenotype, self.covariates, self.samples)
-        of_summary = 0 if self.summary_log10_p is None else self.summary_log10_p.nbytes
-        return sum(array.nbytes for array in arrays) + self.variants.nbytes + of_summary
+        arrays = (self.dosage, self.phenotype, self.covariates, self.samples, self.summary_log10_p, self.features)
+        return sum(array.nbytes for array in arrays if array is not None) + self.variants.nbytes
+
+    @property
+    def n_fixed(self) -> int:
+        """Covariates that no family shrinks: the first ones."""
+        return len(self.covariate_names) - self.n_shrunk
 
     @property
     def n_samples(self) -> int:
@@ -376,4 +415,53 @@ class GenotypeStore:
         return int(self.dosage.shape[1])
 
 
-Store = SequenceStore | GenotypeStore
+@dataclass(frozen=True, eq=False)
+class TraitsStore:
+    """Samples, their genotypes and several traits of one kind, which are the tasks of one model.
+
+    Attributes:
+        each: a store of each trait. They share all arrays but `phenotype`, which is NaN where the trait is not known;
+            each sample has one of the traits at least.
+    """
+
+    columns: ClassVar[frozenset[str]] = GenotypeStore.columns
+
+    each: tuple[GenotypeStore, ...]
+
+    @classmethod
+    def of(cls, stores: Sequence[GenotypeStore]) -> "TraitsStore":
+        """One store of several with the same samples and genotypes; those known of the same samples become twins."""
+        first_with: dict[bytes, GenotypeStore] = {}
+        each = []
+        for store in stores:
+            twin = first_with.setdefault(np.isnan(store.phenotype).tobytes(), store)
+            each.append(store if twin is store else replace(store, twin=twin))
+        return cls(tuple(each))
+
+    @property
+    def genotypes(self) -> GenotypeStore:
+        """The first of them, for all that doesn't depend on the trait."""
+        return self.each[0]
+
+    @property
+    def dosage(self) -> DosageArray:
+        """(sample, variant) as in each of them."""
+        return self.genotypes.dosage
+
+    @property
+    def covariates(self) -> FloatArray:
+        """(sample, covariate) as in each of them."""
+        return self.genotypes.covariates
+
+    @property
+    def variants(self) -> Variants:
+        """Which variants the columns of `dosage` are."""
+        return self.genotypes.variants
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return self.genotypes.nbytes + sum(store.phenotype.nbytes for store in self.each[1:])
+
+
+Store = SequenceStore | GenotypeStore | TraitsStore

@@ -9,10 +9,10 @@ import numpy as np
 from rich.markup import escape
 
 from genotune.evaluation import BASELINE, COVARIATES, baseline_title
+from genotune.face import Outcome
 from genotune.journal import SweepState, TrialState
 from genotune.judging import Judge
 from genotune.metrics import METRICS
-from genotune.run import Outcome
 from genotune.workspace import workspace_of
 
 _SHOWN_PARAMS: Final = 4
@@ -34,7 +34,10 @@ def summary(outcome: Outcome) -> list[str]:
         f"{_beside(value, state.baselines, metric, title=title)}",
         f"  test ({plan.name_split('test')}), scored once: {metric} {number(tested)}, "
         f"{_beside(tested, state.scores, metric, title=title)}",
-        *(f"  {line}" for line in (*calibration_lines(state), *importance_lines(state))),
+        *(
+            f"  {line}"
+            for line in (*trait_lines(state, metric, title=title), *calibration_lines(state), *importance_lines(state))
+        ),
         *(f"  {line}" for line in family_lines(state, metric, now_s=state.last_s)),
         *(f"  {line}" for line in finalist_lines(state, plan.judge, winner=trial.number)),
         f"  {_counts(state)}; record in {short_path(outcome.folder)}",
@@ -136,31 +139,60 @@ def finalist_lines(state: SweepState, judge: Judge, *, winner: int) -> list[str]
     return [line for _, line in rows]
 
 
+def trait_lines(state: SweepState, metric: str, *, title: str) -> list[str]:
+    """How well the winner and the first baseline predict each of several traits on the test split; nothing of one."""
+    words = []
+    for trait in _traits(state):
+        key = f"{metric}/{trait}"
+        value, baseline = (state.scores.get(name, {}).get(key, math.nan) for name in ("winner", BASELINE))
+        words.append(f"{trait} {number(value)} ({number(baseline)})")
+    return [escape(f"test by trait, {title}'s beside it: {metric} {', '.join(words)}")] if words else []
+
+
+def _traits(state: SweepState) -> list[str]:
+    """The names of several traits; none of one, nor of tracks."""
+    return list(state.facts.get("data", {}).get("traits", {}))
+
+
 def calibration_lines(state: SweepState) -> list[str]:
-    """How well the winner's probabilities are calibrated on the test split; nothing of a trait that isn't binary."""
+    """How well the winner's probabilities are calibrated on the test split, of several traits a line each.
+
+    Nothing of a trait that isn't binary.
+    """
     scores = state.scores.get("winner", {})
-    if "ece" not in scores:
-        return []
-    values = (
-        f"{title} {number(scores.get(name, math.nan))}"
-        for title, name in (
-            ("Brier score", "brier"),
-            ("ECE", "ece"),
-            ("intercept", "calibration_intercept"),
-            ("slope", "calibration_slope"),
+    ends = [f"/{trait}" for trait in _traits(state)] or [""]
+    lines = []
+    for end in ends:
+        if f"ece{end}" not in scores:
+            continue
+        values = (
+            f"{title} {number(scores.get(f'{name}{end}', math.nan))}"
+            for title, name in (
+                ("Brier score", "brier"),
+                ("ECE", "ece"),
+                ("intercept", "calibration_intercept"),
+                ("slope", "calibration_slope"),
+            )
         )
-    )
-    return [f"calibration on test: {', '.join(values)}"]
+        whose = f" of {end[1:]}" if end else ""
+        lines.append(escape(f"calibration{whose} on test: {', '.join(values)}"))
+    return lines
 
 
 def importance_lines(state: SweepState) -> list[str]:
-    """What a winner on genotypes leans on most; nothing on tracks."""
+    """What a winner on genotypes leans on most, of several traits a line each; nothing on tracks."""
     if state.tables is None or state.winner is None:
         return []
     top = state.tables["top"]
     if top is None:
         return [f"{state.trials[state.winner['trial']].family} doesn't tell which variants are important"]
-    return [f"most important: {', '.join(map(_feature, top)) or 'nothing, all are predicted alike'}"]
+    lines = []
+    traits: list[str | None] = [*_traits(state)]
+    for trait in traits or [None]:
+        rows = [row for row in top if row.get("trait") == trait]
+        whose = "" if trait is None else f" for {escape(trait)}"
+        lines.append(f"most important{whose}: {', '.join(map(_feature, rows)) or 'nothing, all are predicted alike'}")
+    return lines
 
 
 def _feature(row: Mapping[str, Any]) -> str:

@@ -15,13 +15,15 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
+import ray
 from ray import tune
 from ray.tune.callback import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher as TuneSearcher
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from genotune.controller import BY_HAND, Controller
 from genotune.spec import Resources
@@ -69,8 +71,8 @@ def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, 
         KeyboardInterrupt: a person (SIGINT) or the system (SIGTERM) ended it; the journal is whole and says so.
         SweepError: every trial failed.
     """
-    trainable = tune.with_parameters(partial(run_trial, setup=setup, scratch=run.folder / "workers"), shared=store)
-    with _interrupts_held() as interrupted:
+    with _kept(store) as keeper, _interrupts_held() as interrupted:
+        trainable = partial(_run_trial, keeper=keeper, setup=setup, scratch=run.folder / "workers")
         tuner = tune.Tuner(
             tune.with_resources(trainable, partial(_placement, run.families)),
             tune_config=tune.TuneConfig(
@@ -96,6 +98,36 @@ def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, 
             raise
     shutil.rmtree(run.folder, ignore_errors=True)
     controller.check_outcome()
+
+
+class _Keeper:
+    """Holds the references of a store, for trials to ask for.
+
+    What a function that is given to Tune refers to lives as long as Ray does, and that would be every store of a group
+    of sweeps on one Ray. This actor can be ended.
+    """
+
+    def __init__(self, store: SharedStore) -> None:
+        self._store = store
+
+    def store(self) -> SharedStore:
+        """The references."""
+        return self._store
+
+
+@contextlib.contextmanager
+def _kept(store: SharedStore) -> Iterator[Any]:
+    """An actor beside the driver that holds the store for the block's time."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    keeper = cast(Any, ray.remote)(_Keeper).options(num_cpus=0, scheduling_strategy=here).remote(store)
+    try:
+        yield keeper
+    finally:
+        ray.kill(keeper)
+
+
+def _run_trial(config: Mapping[str, Any], *, keeper: Any, setup: TrialSetup, scratch: Path) -> None:
+    run_trial(config, shared=ray.get(keeper.store.remote()), setup=setup, scratch=scratch)
 
 
 def _placement(families: Mapping[str, FamilyPlan], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:

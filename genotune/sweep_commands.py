@@ -53,19 +53,22 @@ def status(
 ) -> None:
     """Say how a sweep stands, with all of its trials; from any terminal, while it runs or after it died."""
     from genotune.errors import UserError
-    from genotune.sweep_tables import follow_sweep, show_sweep
+    from genotune.sweep_tables import follow_sweep, show_sweep, show_sweeps
     from genotune.sweep_view import Watch, plain_sweep, view_of
     from genotune.terminal import show_text
 
-    folder = _folder(sweep, workspace)
     if as_json and follow:
         raise UserError("--json and --follow: one of them; --json shows the sweep once.")
+    folders, is_group = _folders(sweep, workspace)
     if as_json:
-        show_text(json.dumps(plain_sweep(view_of(folder), with_trials=True), indent=2))
+        plain = [plain_sweep(view_of(folder), with_trials=True) for folder in folders]
+        show_text(json.dumps(plain if is_group else plain[0], indent=2))
+    elif is_group:
+        show_sweeps([view_of(folder) for folder in folders])
     elif follow:
-        follow_sweep(Watch(folder))
+        follow_sweep(Watch(folders[0]))
     else:
-        show_sweep(view_of(folder))
+        show_sweep(view_of(folders[0]))
 
 
 def stop(
@@ -79,6 +82,7 @@ def stop(
 ) -> None:
     """Stop a sweep, to go on later with `genotune resume`; or one of its trials, at the end of its epoch."""
     from genotune.errors import SweepError, UserError
+    from genotune.journal import is_held
     from genotune.stop_requests import ask_to_stop
     from genotune.sweep_view import trial_of, view_of
     from genotune.terminal import show_text
@@ -165,10 +169,27 @@ def sync(
     show_text(f"MLflow at {found.tracking_uri} has all of {found.sweep}{model}.")
 
 
-def _folder(sweep: str, workspace: Path | None) -> Path:
-    from genotune.workspace import find_sweep, workspace_of
+def _folders(sweep: str, workspace: Path | None) -> tuple[list[Path], bool]:
+    """The folders of the sweeps that are meant, and whether they are those of a group."""
+    from genotune.workspace import GROUP_FILE, find_sweep, sweep_folders, workspace_of
 
-    return find_sweep(sweep, workspace_of(None, workspace))
+    folder = find_sweep(sweep, workspace_of(None, workspace))
+    return sweep_folders(folder), (folder / GROUP_FILE).exists()
+
+
+def _folder(sweep: str, workspace: Path | None) -> Path:
+    """The folder of one sweep.
+
+    Raises:
+        SweepError: it is a group of sweeps.
+    """
+    from genotune.errors import SweepError
+
+    folders, is_group = _folders(sweep, workspace)
+    if is_group:
+        names = ", ".join(folder.name for folder in folders) or "none has begun"
+        raise SweepError(f"{sweep}: a group of sweeps; name one of them: {names}.")
+    return folders[0]
 
 
 def _told(status: str) -> str:

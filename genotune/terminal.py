@@ -12,9 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from genotune.controller import Controller
+from genotune.face import Outcome
+from genotune.group_plan import GroupForecast
+from genotune.group_summary import forecast_lines, group_summary
 from genotune.journal import SweepState
 from genotune.plan import FamilyForecast, MachineSize, SweepPlan, trials_at_once
-from genotune.run import Outcome
+from genotune.spec import GroupSpec, Member
 from genotune.summary import (
     best_trial,
     best_value,
@@ -27,6 +30,7 @@ from genotune.summary import (
     summary,
     workspace_words,
 )
+from genotune.sweep_group import GroupOutcome
 
 _REFRESH_S: Final = 0.25
 _NAMES_WIDTH: Final = 22
@@ -48,6 +52,7 @@ class Terminal:
         self._live: Live | None = None
         self._plan: SweepPlan | None = None
         self._folder: Path | None = None
+        self._group: GroupSpec | None = None
         self._drawn_s = 0.0
         self._told: dict[int, str] = {}
 
@@ -58,7 +63,8 @@ class Terminal:
 
     def begin(self, plan: SweepPlan, folder: Path) -> None:
         """Say what is about to run, and where its record lies."""
-        self._plan, self._folder = plan, folder
+        self._plan, self._folder = plan, self._folder if self._group else folder
+        self._told = {}
         for note in plan.notes:
             self.note(note)
         self._out.print(f"Sweep [bold]{folder.name}[/bold] in {short_path(folder)}")
@@ -87,6 +93,25 @@ class Terminal:
         self._stop_live()
         self._out.print()
         for line in summary(outcome):
+            self._out.print(line)
+
+    def begin_group(self, group: GroupSpec, folder: Path) -> None:
+        """Say how many sweeps there are, and where their record lies."""
+        self._group, self._folder = group, folder
+        self._out.print(f"Group [bold]{folder.name}[/bold] of {len(group.members)} sweeps in {short_path(folder)}")
+
+    def begin_member(self, member: Member, *, number: int) -> None:
+        """Say which of the sweeps comes now."""
+        assert self._group is not None
+        self._stop_live()
+        self._out.print()
+        self._out.print(f"[bold]{member.name}[/bold], sweep {number} of {len(self._group.members)}", highlight=False)
+
+    def end_group(self, outcome: GroupOutcome) -> None:
+        """What all sweeps came to."""
+        self._stop_live()
+        self._out.print()
+        for line in group_summary(outcome):
             self._out.print(line)
 
     def __enter__(self) -> Self:
@@ -171,6 +196,18 @@ def show_text(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
+def show_check(checked: tuple[SweepPlan, list[MachineSize]] | GroupForecast) -> None:
+    """What `genotune check` found, of a sweep or of a group of them."""
+    if not isinstance(checked, GroupForecast):
+        show_plan(*checked)
+        return
+    out = Console(highlight=False, soft_wrap=True)
+    for line in forecast_lines(checked):
+        out.print(line)
+    out.print("The first of them:")
+    show_plan(checked.first, list(checked.machines))
+
+
 def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
     """What `genotune check` found: nothing was decoded, nothing trained."""
     out = Console(highlight=False, soft_wrap=True)
@@ -179,7 +216,7 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
     for note in plan.notes:
         out.print(Text.assemble(("note ", "yellow"), note))
     out.print(_split_table(plan))
-    n_stores = f" in {1 + len(plan.trial_folds)} stores, one for each fold" if plan.has_stores_of_folds else ""
+    n_stores = f" in {plan.n_stores} stores, one for each set of training samples" if plan.n_stores > 1 else ""
     more = f"{plan.data.store_nbytes / 1e6:,.1f} MB more" if n_stores else "twice that"
     out.print(f"store: {plan.store_nbytes / 1e6:,.1f} MB{n_stores}, once per node; {more} while the driver builds it")
     hours = "" if settings.budget.hours is None else f" or {settings.budget.hours:g} h, whichever comes first"

@@ -176,10 +176,12 @@ class SharedStore(NamedTuple):
     Attributes:
         reference: of the store of training and validation.
         folds: of each fold's own, where a source learns from training samples what a store holds; none: one serves all.
+        whole: of that which the winner is fitted on again, where a source learns so; None: one serves all.
     """
 
     reference: Any
     folds: tuple[Any, ...] = ()
+    whole: Any = None
 
     def get(self) -> Store:
         """The store, its arrays lying in the node's shared memory."""
@@ -188,6 +190,10 @@ class SharedStore(NamedTuple):
     def of_fold(self, fold: int) -> Store:
         """The store that the fold with this index is fitted and judged on."""
         return self._read(self.folds[fold] if self.folds else self.reference)
+
+    def for_refit(self) -> "SharedStore":
+        """The store that the winner is fitted on again."""
+        return self if self.whole is None else SharedStore(self.whole)
 
     def _read(self, reference: Any) -> Store:
         import ray
@@ -199,6 +205,11 @@ class SharedStore(NamedTuple):
                 del _stores[other]
             _stores[key] = ray.get(reference)
         return _stores[key]
+
+
+def let_go_of_stores() -> None:
+    """This process reads no store any more: their shared memory is free as soon as nobody else does."""
+    _stores.clear()
 
 
 def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSetup, fit: Callable[..., None]) -> None:

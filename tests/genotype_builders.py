@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from genotune.store import DOSAGE_STEPS, MISSING_DOSAGE, MISSING_STEPS, GenotypeStore, Splits, Variants
+from genotune.store import (
+    DOSAGE_STEPS,
+    MISSING_DOSAGE,
+    MISSING_STEPS,
+    GenotypeStore,
+    Splits,
+    TableColumn,
+    TraitsStore,
+    Variants,
+)
 
 CLASS_NAMES = ("control", "case", "carrier", "mixed", "other", "sixth")
 
@@ -53,6 +62,27 @@ def build_genotypes(
     )
 
 
+def build_traits(*args, gaps=0.0, seed=0, n_classes=3, **rest):
+    """Two traits of the same samples: `build_genotypes`'s, and one that the next four variants decide.
+
+    Args:
+        args: of `build_genotypes`.
+        gaps: share of the samples that lack the first trait, and of others that lack the second.
+        seed: of everything drawn.
+        n_classes: of multiclass traits.
+        rest: of `build_genotypes`.
+    """
+    first, rng = build_genotypes(*args, seed=seed, n_classes=n_classes, **rest), np.random.default_rng(seed + 1)
+    causal = np.maximum(first.dosage[:, 4:8], 0).astype(np.float64)
+    value = (causal - causal.mean(axis=0)) @ np.array([0.9, 0.8, -1.0, 0.7])
+    other = _phenotype(value + first.covariates[:, :1].sum(axis=1), first.kind, n_classes=n_classes, rng=rng)
+    second = replace(first, trait="weight", phenotype=other)
+    draw = rng.random(len(other))
+    first.phenotype[draw < gaps] = np.nan
+    second.phenotype[draw > 1 - gaps] = np.nan
+    return TraitsStore.of([first, second])
+
+
 def build_variants(n, *, frequency=None):
     """n variants on one contig, 1000 bp apart."""
     return Variants(
@@ -90,3 +120,26 @@ def with_steps(store, *, blur=0.0, seed=0):
     moved = store.dosage + np.random.default_rng(seed).uniform(-blur, blur, store.dosage.shape)
     steps = np.rint(np.clip(moved, 0, 2) * DOSAGE_STEPS)
     return replace(store, dosage=np.where(is_missing, MISSING_STEPS, steps).astype(np.uint16))
+
+
+def with_tables(store, *, n_columns=5, missing=0.1, seed=0):
+    """The same store with columns of two further tables: expression:G0 goes with the trait, all others are noise.
+
+    Args:
+        store: as `build_genotypes` makes it.
+        n_columns: of the table expression; the table clinical has a category of three levels.
+        missing: share of values that are unknown.
+        seed: of everything drawn.
+    """
+    rng = np.random.default_rng(seed)
+    trait = (store.phenotype - store.phenotype.mean()) / store.phenotype.std()
+    expression = rng.normal(10, 3, size=(store.n_samples, n_columns))
+    expression[:, 0] = 10 + 3 * trait + rng.normal(size=store.n_samples)
+    site = rng.integers(0, 3, store.n_samples)
+    features = np.column_stack([expression, site]).astype(np.float32)
+    features[rng.random(features.shape) < missing] = np.nan
+    columns = (*(TableColumn(f"expression:G{i}") for i in range(n_columns)), TableColumn("clinical:site", SITES))
+    return replace(store, features=features, table_columns=columns)
+
+
+SITES = ("Bonn", "Kiel", "Ulm")

@@ -177,3 +177,16 @@ def test_resume_of_an_unknown_sweep_says_what_is_there(genotune):
 
 def test_the_console_script_is_installed():
     assert os.access(Path(sys.executable).parent / "genotune", os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--table", "expr.tsv"], "--table expr.tsv: no NAME=PATH. Write e.g. --table expression=expr.tsv."),
+        (["--table", "a=b.tsv", "--table", "a=c.tsv"], "--table a=c.tsv: a is named twice. Remove one."),
+    ],
+)
+def test_a_further_table_has_a_name_and_a_path(genotune, tmp_path, options, message):
+    result = genotune("predict", tmp_path, tmp_path / "x.bed", *options)
+    assert result.returncode == 2
+    assert message in result.stderr.replace("\n", " ")

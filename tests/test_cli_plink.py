@@ -256,6 +256,47 @@ def test_a_missing_table_is_told_with_where_it_was_looked_for(project):
     )
 
 
+def test_covariates_that_say_the_same_are_told_with_their_table(project):
+    project.table = [(*row, "months" if row[0] == "FID" else 12 * row[4]) for row in project.table]
+    project.edit(("  trait: CD8\n", "  trait: CD8\n  covariates: [age, months]\n"))
+    project.refuse(r"traits\.tsv: data\.covariates: 'months' is constant or a sum of multiples .* Remove it, or .*")
+
+
+def test_a_covariate_that_is_the_trait_is_warned_of(project):
+    project.table = [(*row, "copy" if row[0] == "FID" else float(row[2]) * 2) for row in project.table]
+    project.edit(("  trait: CD8\n", "  trait: CD8\n  covariates: [copy]\n"))
+    assert project.notes()[0].startswith("data.covariates: 'copy' tells CD8 without an error.")
+
+
+def test_more_covariates_than_training_samples_are_told_at_their_line(project):
+    names = [f"PC{i}" for i in range(14)]
+    rng = np.random.default_rng(1)
+    project.table = [
+        (*row, *(names if row[0] == "FID" else rng.normal(size=14).round(3).tolist())) for row in project.table
+    ]
+    project.edit(("  trait: CD8\n", f"  trait: CD8\n  covariates: [{', '.join(names)}]\n"))
+    message = r":7: data\.covariates: found 14 columns for 12 training samples; they would explain any trait .*"
+    project.refuse(line_of(project.spec) + message, SpecError)
+
+
+def test_folds_that_a_rare_class_cant_fill_are_refused_where_they_are_asked_for(project):
+    """Five cases: else a sweep would end without a score that could be compared."""
+    project.set_cells("case", [1 if i in (2, 7, 13, 18, 22) else 0 for i in range(N_SAMPLES)])
+    project.edit(("trait: CD8", "trait: case"), ("0.25, test: 0.25", "[F1, F3], test: [F9, F11]"))
+    notes = project.notes()
+    assert notes[-1].startswith("case 1: 1 in train, 2 in validation, 2 in test. So few teach little and judge worse:")
+    for section, line in (("evaluation", 15), ("trials", 15)):
+        text = project.text
+        project.edit(("budget: {trials: 3}\n", f"budget: {{trials: 3}}\n{section}: {{folds: 4}}\n"))
+        project.refuse(
+            line_of(project.spec)
+            + rf":{line}: {section}\.folds: found 4; of fold \d of 4, (train|validation) holds no "
+            r"sample with case 1: its \d+ samples can't tell the classes apart\. Ask for fewer\.",
+            SpecError,
+        )
+        project.text = text
+
+
 def test_a_split_by_contig_is_told_what_samples_are_split_by(project):
     project.edit(("{by: family, validation: 0.25, test: 0.25}", "{by: contig, validation: [chr1], test: [chr2]}"))
     project.refuse(

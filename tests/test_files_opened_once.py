@@ -182,6 +182,25 @@ def mice(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("section", ["trials: {folds: 4}", "evaluation: {refit: true}"])
+def test_however_many_folds_learn_from_genotypes_they_are_read_as_for_one(mice, section):
+    mice.write_text(MICE.replace("budget: {trials: 24}\ntrials: {concurrent: 1}", f"budget: {{trials: 2}}\n{section}"))
+    plan = make_plan(read_spec(mice))
+    opens = Opens(mice.parent / "mice.bed")
+    plan.data.vet(plan.fold, [])
+    plan.data.read_store_here(plan.fold)
+    to_read = opens.since_last()
+    genotune = [sys.executable, "-m", "genotune.cli"]
+    to_check, checked = opens_by_stage([*genotune, "check", str(mice)], opens, mice.parent)
+    assert f"in {plan.n_stores} stores, one for each set of training samples, once per node" in checked
+    counts, _ = opens_by_stage([*genotune, "run", str(mice)], opens, mice.parent)
+    opens.close()
+    assert "Fitting the winner on training and validation together ..." in counts
+    to_plan, checksum = to_check["the end"], 1
+    assert sum(counts.values()) == to_plan + checksum + to_read, counts
+
+
+@pytest.mark.slow
 def test_a_sweep_over_all_that_is_done_to_genotypes_opens_them_only_before_the_first_trial(mice):
     plan = make_plan(read_spec(mice))
     opens = Opens(mice.parent / "mice.bed")

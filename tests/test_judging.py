@@ -11,8 +11,9 @@ from genotune.judging import Judge, lesson_of, score_model, validate
 from genotune.store import Peaks, SequenceStore, Splits, TrackSplits
 from genotune.trainables import build_trainable
 from genotune.trainables.model import SequenceModel
+from genotune.trainables.prepared import fit_prepared
 from genotune.trainables.trainable import FitPlan
-from genotype_builders import build_genotypes, split_samples
+from genotype_builders import build_genotypes, build_traits, split_samples
 
 
 def store_of(signal, *, tracks=("a", "b", "c"), **more):
@@ -173,3 +174,34 @@ def test_of_a_binary_trait_calibration_is_recorded_beside_the_metrics():
     )
     scores = validate(model, of_others, splits=split_samples(of_others), judge=Judge("pearson", "quantitative"))
     assert {*scores} == {*Judge("pearson", "quantitative").metrics}
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric"), [("quantitative", "pearson"), ("binary", "auroc"), ("multiclass", "log_loss")]
+)
+def test_several_traits_are_judged_by_the_mean_of_their_own_scores_on_the_samples_that_have_them(kind, metric):
+    store, judge = build_traits(300, 12, kind=kind, gaps=0.2), Judge(metric, kind=kind)
+    splits = split_samples(store.genotypes)
+    trainable = build_trainable("elastic_net", {"penalty": 0.05}, store.columns)
+    model = fit_prepared(trainable, store, splits, report=lambda _: None, plan=FitPlan(seed=1, max_epochs=1))
+    scores = validate(model, store, splits=splits, judge=judge)
+    own = []
+    for one, single in zip(store.each, model.models, strict=True):
+        members = one.known(splits.validation)
+        assert len(members) < len(splits.validation)
+        own.append(score_model(single, one, members=members, judge=judge))
+    assert ("ece" in own[0]) == (kind == "binary")
+    for name in own[0]:
+        assert [scores[f"{name}/{one.trait}"] for one in store.each] == pytest.approx([each[name] for each in own])
+        assert scores[name] == pytest.approx(np.mean([each[name] for each in own]))
+
+
+def test_where_a_score_of_one_trait_is_not_defined_their_mean_is_not_either():
+    store = build_traits(300, 12)
+    trainable = build_trainable("elastic_net", {"penalty": 0.05}, store.columns)
+    splits = split_samples(store.genotypes)
+    model = fit_prepared(trainable, store, splits, report=lambda _: None, plan=FitPlan(seed=1, max_epochs=1))
+    store.each[1].phenotype[splits.validation] = 40.0
+    scores = validate(model, store, splits=splits, judge=Judge("pearson", kind="quantitative"))
+    assert np.isnan([scores["pearson"], scores["pearson/weight"]]).all()
+    assert scores["pearson/height"] > 0.5

@@ -2,7 +2,9 @@
 
 import shutil
 
+import numpy as np
 import pytest
+from data.plink_builders import write_fileset, write_rows
 
 from genotune.errors import ResourceError, SpecError
 from genotune.plan import MachineSize, check_resources, make_plan, this_machine, trials_at_once
@@ -212,6 +214,39 @@ def test_a_store_that_fits_no_machine_is_refused_with_everything_else(edited):
     assert "A resolution_bp of 64 needs less" in str(caught.value)
     assert "asks for 9 CPUs" in str(caught.value)
     check_resources(plan_of(plan.spec.path), [tight._replace(cpus=9, memory_gib=2.1 * plan.data.store_nbytes / 2**30)])
+
+
+MICE = """\
+name: mice
+data: {kind: plink, genotypes: mice.bed, phenotypes: mice.tsv, trait: weight}
+split: {by: family, validation: 0.25, test: 0.25}
+models: [{family: ridge}]
+search: {kind: random}
+scheduler: {kind: none, max_epochs: 1}
+budget: {trials: 2}
+"""
+
+
+@pytest.mark.parametrize(
+    ("section", "n_stores"),
+    [("", 1), ("trials: {folds: 3}", 5), ("evaluation: {folds: 3}", 4), ("evaluation: {folds: 3, refit: true}", 5)],
+)
+def test_of_genotypes_a_store_for_each_set_of_training_samples_is_counted(tmp_path, section, n_stores):
+    rng = np.random.default_rng(0)
+    write_fileset(tmp_path, "mice", rng.integers(0, 3, (40, 50)))
+    rows = [("FID", "IID", "weight"), *((f"F{i // 2}", f"I{i}", rng.normal()) for i in range(40))]
+    write_rows(tmp_path / "mice.tsv", rows, separator="\t")
+    (tmp_path / "mice.yaml").write_text(MICE + section)
+    plan = plan_of(tmp_path / "mice.yaml")
+    one_gib = plan.data.store_nbytes / 2**30
+    assert plan.n_stores == n_stores
+    assert plan.store_nbytes == n_stores * plan.data.store_nbytes
+    check_resources(plan, [LAPTOP._replace(memory_gib=(n_stores + 1) * one_gib)])
+    of_all = "" if n_stores == 1 else rf", {n_stores} of them 0\.0 GiB,"
+    with pytest.raises(
+        ResourceError, match=rf"data\.keep_variants: the store takes 0\.0 GiB{of_all} and .* needs less"
+    ):
+        check_resources(plan, [LAPTOP._replace(memory_gib=(n_stores + 0.9) * one_gib)])
 
 
 def test_this_machine_has_something_to_offer():

@@ -242,9 +242,12 @@ def assert_winner_predicts_what_was_measured(spec, tmp_path, state, *, metric):
 
 
 def test_a_baseline_that_can_not_be_fitted_is_told_of_and_the_other_one_scored(mice, tmp_path):
-    table = mice.assign(months=mice["age"] * 12)
+    first = make_plan(read_spec(spec_for(tmp_path, "weight")))
+    is_test = mice["IID"].isin(first.data.samples.ids[first.fold.test, 1])
+    table = mice.assign(months=mice["age"] * 12 + np.where(is_test, np.arange(240), 0))
     table.to_csv(tmp_path / "mice.tsv", sep="\t", index=False, na_rep="NA")
     plan = make_plan(read_spec(spec_for(tmp_path, "weight", **{"covariates: [age]": "covariates: [age, months]"})))
+    assert any(note.startswith("covariates 'months': constant, or a sum of multiples") for note in plan.notes)
     (tmp_path / "sweep").mkdir()
     notes, store = [], plan.data.read_store_here(plan.fold).store
 
@@ -328,3 +331,78 @@ def test_samples_that_are_left_out_are_neither_learned_from_nor_scored(genotune,
     assert f"in {counts['left in train']} training samples" in result.stdout
     again = genotune("resume", sweep_folder(tmp_path).name)
     assert f"test ({counts['left in test']} samples" in again.stdout
+
+
+TABLES = """\
+  covariates: [age]
+  covariates_missing: impute
+  tables:
+    expression: {path: expr.tsv}
+    clinical: {path: clin.csv, columns: [site, stage], kinds: {stage: category}}
+"""
+
+
+def test_a_sweep_with_further_tables_ends_with_a_winner_that_predicts_from_them(genotune, mice, tmp_path):
+    rng = np.random.default_rng(8)
+    expression = pd.DataFrame({f"G{i}": rng.normal(8, 2, 240) for i in range(8)})
+    expression["G0"] += 2 * np.nan_to_num(mice["weight"] - mice["weight"].mean())
+    expression.insert(0, "IID", mice["IID"])
+    expression[20:].to_csv(tmp_path / "expr.tsv", sep="\t", index=False, float_format="%.4f")
+    clinical = pd.DataFrame(
+        {"IID": mice["IID"], "site": rng.choice(["Bonn", "Kiel"], 240), "stage": rng.integers(1, 4, 240)}
+    )
+    clinical.to_csv(tmp_path / "clin.csv", index=False)
+    mice.assign(age=mice["age"].where(mice.index % 9 > 0)).to_csv(
+        tmp_path / "mice.tsv", sep="\t", index=False, na_rep="NA"
+    )
+    spec = spec_for(tmp_path, "weight", **{"  covariates: [age]\n": TABLES, "trials: 8": "trials: 4"})
+    checked = genotune("check", spec)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "expr.tsv (table expression): 8 columns of 235 samples; 120 values are missing (6.4%), 15 samples" in (
+        checked.stdout.replace("\n", " ")
+    )
+    result = genotune("run", spec)
+    assert result.returncode == 0, result.stdout + result.stderr
+    folder = sweep_folder(tmp_path)
+    table = pd.read_csv(folder / "importance.tsv", sep="\t")
+    assert table[table["kind"] == "feature"]["id"].iloc[0] == "expression:G0"
+    state = read_state(folder)
+    assert set(state.baselines) == {"ridge", "covariates_only"}
+    plan = make_plan(read_spec(spec))
+    store = plan.data.read_store_here(plan.fold).store
+    assert store.fills_covariates
+    options = [
+        "predict",
+        "mice@best",
+        tmp_path / "mice.bed",
+        "--samples",
+        tmp_path / "mice.tsv",
+        "-o",
+        tmp_path / "p.tsv",
+    ]
+    refused = genotune(*options)
+    assert refused.returncode == 2
+    assert "Name them with --table clinical=PATH --table expression=PATH" in refused.stderr.replace("\n", " ")
+    tables = ["--table", f"expression={tmp_path / 'expr.tsv'}", "--table", f"clinical={tmp_path / 'clin.csv'}"]
+    done = genotune(*options, *tables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    predicted = pd.read_csv(tmp_path / "p.tsv", sep="\t").set_index("IID")["weight"]
+    members = plan.fold.test
+    found = predicted[store.samples[members, 1]].to_numpy()
+    measured = np.corrcoef(found, store.phenotype[members])[0, 1]
+    assert measured == pytest.approx(state.scores["winner"]["pearson"], abs=1e-5)
+
+    dosage = store.dosage[members].astype(float)
+    raw = pd.DataFrame(np.where(dosage < 0, np.nan, dosage), columns=list(store.variants.names))
+    raw["age"] = store.covariates[members, 0]
+    mine = expression[20:].set_index("IID").round(4).reindex(store.samples[members, 1])
+    for name in mine:
+        raw[f"expression:{name}"] = mine[name].to_numpy()
+    own = clinical.set_index("IID").loc[store.samples[members, 1]]
+    raw["clinical:site"], raw["clinical:stage"] = own["site"].to_numpy(), own["stage"].to_numpy()
+    raw.to_csv(tmp_path / "mice.raw", sep="\t", index=False, na_rep="NA")
+    uri = f"sqlite:///{tmp_path / '.genotune' / 'mlflow.db'}"
+    command = [sys.executable, "-W", "ignore", "-c", PREDICT, uri, str(tmp_path / "mice.raw"), str(tmp_path / "p.npy")]
+    loaded = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert loaded.returncode == 0, loaded.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "p.npy"), found, rtol=1e-4)

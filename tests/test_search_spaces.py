@@ -11,9 +11,12 @@ from genotune.spec import read_spec
 from sweeps import assert_record_is_complete, sweep_folder
 
 SEARCH_SPACES = Path(__file__).parents[1] / "search_spaces"
+BENCHMARKS = SEARCH_SPACES.with_name("benchmarks")
 
 
-@pytest.mark.parametrize("spec", sorted(SEARCH_SPACES.glob("*.yaml")), ids=lambda spec: spec.name)
+@pytest.mark.parametrize(
+    "spec", sorted([*SEARCH_SPACES.glob("*.yaml"), *BENCHMARKS.glob("*.yaml")]), ids=lambda spec: spec.name
+)
 def test_a_search_space_says_what_it_is_for_and_can_run(genotune, spec):
     assert spec.read_text().startswith(f"# {spec.name}: ")
     result = genotune("check", spec)

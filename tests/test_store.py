@@ -1,11 +1,15 @@
 """Windows of a store."""
 
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genotune.store import MISSING_DOSAGE, MISSING_STEPS, SequenceStore, copies, missing_code
+from genotune.store import MISSING_DOSAGE, MISSING_STEPS, SequenceStore, TraitsStore, copies, missing_code
+from genotype_builders import build_genotypes
 
 
 def build(lengths, *, resolution_bp=4, tracks=("a", "b", "c")):
@@ -73,3 +77,30 @@ def test_copies_are_told_from_either_code(codes, dtype):
 
 def test_a_step_is_the_smallest_part_of_a_copy_that_is_kept():
     assert copies(np.array([16_383, 16_385], dtype=np.uint16)).tolist() == [1 - 2**-14, 1 + 2**-14]
+
+
+def traits(*phenotypes):
+    """A store of traits with these values, of three samples."""
+    store = build_genotypes(3, 5)
+    return TraitsStore.of([replace(store, phenotype=np.array(values, dtype=float)) for values in phenotypes])
+
+
+def test_what_is_made_of_dosages_is_kept_once_for_traits_that_are_known_of_the_same_samples():
+    one, same, other, like_other = traits([1, 2, 3], [7, 8, 9], [np.nan, 1, 2], [np.nan, 5, 5]).each
+    assert (one.keeper, same.keeper, other.keeper, like_other.keeper) == (one, one, other, other)
+    changed = replace(same, dosage=same.dosage.copy())
+    assert changed.keeper is changed, "other dosages are no twin's"
+
+
+def test_a_sample_is_known_of_the_traits_that_it_has():
+    one, other = traits([1, np.nan, 3], [np.nan, 1, 2]).each
+    assert one.known(np.array([2, 1, 0])).tolist() == [2, 0]
+    assert other.known(np.array([0])).tolist() == []
+
+
+def test_several_traits_share_the_arrays_of_one_also_behind_a_pickle():
+    store = traits([1, 2, 3], [7, 8, 9], [4, 5, 6])
+    assert store.nbytes == store.each[0].nbytes + 2 * 3 * 8
+    again = pickle.loads(pickle.dumps(store, protocol=5))
+    assert {id(one.dosage) for one in again.each} == {id(again.dosage)}
+    assert again.each[1].keeper is again.each[0]

@@ -93,6 +93,22 @@ def test_what_a_driver_is_at_work_on_is_delivered_by_that_and_an_ended_trial_can
         assert "trial 0 has ended already (complete)" in result.stderr
 
 
+def test_a_group_is_shown_by_its_sweeps_and_one_of_them_is_named_for_the_rest(genotune, dead):
+    group = dead.parent / "mice-261121-aaaaaa"
+    group.mkdir()
+    members = {"CD8": dead.name, "MCH": "not-begun-261121-aaaaaa"}
+    (group / "group.json").write_text(json.dumps({"spec_path": "mice.yaml", "members": members}))
+    result = genotune("status", "mice")
+    assert re.search(r"toy-261121-abcdef +died +2 of 4", result.stdout), result.stdout + result.stderr
+    assert [one["sweep"] for one in json.loads(genotune("status", "mice", "--json").stdout)] == [dead.name]
+    result = genotune("logs", "mice")
+    assert result.returncode == 2
+    assert "mice: a group of sweeps; name one of them: toy-261121-abcdef." in result.stderr
+    result = genotune("stop", "mice")
+    assert result.returncode == 2
+    assert "no driver is at work on any sweep of this group" in result.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_trial_is_stopped_then_the_sweep_with_a_winner_chosen_from_what_is_there(edited, genotune, tmp_path):

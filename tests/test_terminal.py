@@ -8,11 +8,11 @@ from rich.console import Console
 
 from genotune.controller import Controller, Limits
 from genotune.evaluation import BASELINE, COVARIATES
+from genotune.face import Outcome
 from genotune.journal import Journal
 from genotune.judging import Judge
 from genotune.plan import MachineSize, make_plan
-from genotune.run import Outcome
-from genotune.spec import read_spec
+from genotune.spec import GroupSpec, Member, read_spec
 from genotune.summary import best_trial, draw_words, family_lines, finalist_lines, summary
 from genotune.terminal import Terminal, show_plan
 
@@ -86,6 +86,26 @@ def test_an_interrupted_sweep_is_told_how_to_go_on(plan, journal, monkeypatch):
     terminal.begin(plan, journal.path.parent)
     terminal.__exit__(KeyboardInterrupt, None, None)
     assert output.getvalue().endswith(f"Go on with: genotune resume tiny-1 --workspace {journal.path.parents[2]}\n")
+
+
+def test_a_group_is_gone_on_with_as_a_whole_and_each_of_its_sweeps_tells_its_own_trials(
+    plan, journal, controller, monkeypatch, tmp_path
+):
+    output = io.StringIO()
+    member = Member("fold-1", None, 1, plan.spec)
+    group = GroupSpec(plan.spec.path, plan.spec.text, "tiny", (member, member))
+    terminal = terminal_on(output, monkeypatch, is_terminal=False)
+    terminal.begin_group(group, tmp_path / "work" / "sweeps" / "tiny-9")
+    for number in (1, 2):
+        terminal.begin_member(member, number=number)
+        terminal.begin(plan, journal.path.parent)
+        terminal.trials(controller)
+    terminal.__exit__(KeyboardInterrupt, None, None)
+    text = output.getvalue()
+    assert "Group tiny-9 of 2 sweeps in" in text
+    assert "fold-1, sweep 2 of 2" in text
+    assert text.count("trial   0 poisson_cnn complete") == 2
+    assert "Go on with: genotune resume tiny-9 --workspace" in text
 
 
 def test_on_a_terminal_the_table_shows_rungs_best_running_trials_and_what_is_left(

@@ -22,13 +22,14 @@ from genotype_builders import build_genotypes, build_variants
 FOLD = Fold(np.arange(120), np.arange(120, 160), np.arange(160, 200))
 
 
-def held_out(observed, predicted, *, split="test"):
+def held_out(observed, predicted, *, split="test", trait="height", classes=()):
     ids = np.array([[f"F{row}", f"I{row}"] for row in range(len(observed))])
-    return HeldOut(split, ids, np.asarray(observed, dtype=np.float64), np.asarray(predicted, dtype=np.float32))
+    values = np.asarray(observed, dtype=np.float64), np.asarray(predicted, dtype=np.float32)
+    return HeldOut(split, trait, classes, ids, *values)
 
 
-def predictions_of(path, one, classes=()):
-    write_predictions(path / "p.tsv", [one], classes=classes)
+def predictions_of(path, *each):
+    write_predictions(path / "p.tsv", each)
     return (path / "p.tsv").read_text()
 
 
@@ -52,17 +53,33 @@ def test_predictions_of_a_number(tmp_path):
 
 
 def test_predictions_of_two_classes(tmp_path):
-    assert predictions_of(tmp_path, held_out([1, 0], [0.25, 0.75]), ("no", "yes")) == (
+    assert predictions_of(tmp_path, held_out([1, 0], [0.25, 0.75], classes=("no", "yes"))) == (
         "FID\tIID\tsplit\tobserved\tpredicted\tpredicted=no\tpredicted=yes\n"
         "F0\tI0\ttest\tyes\tno\t0.75\t0.25\nF1\tI1\ttest\tno\tyes\t0.25\t0.75\n"
     )
 
 
 def test_predictions_of_three_classes(tmp_path):
-    assert predictions_of(tmp_path, held_out([2, 0], [[0.25, 0.25, 0.5], [0, 1, 0]]), ("a", "b", "c")) == (
+    one = held_out([2, 0], [[0.25, 0.25, 0.5], [0, 1, 0]], classes=("a", "b", "c"))
+    assert predictions_of(tmp_path, one) == (
         "FID\tIID\tsplit\tobserved\tpredicted\tpredicted=a\tpredicted=b\tpredicted=c\n"
         "F0\tI0\ttest\tc\tc\t0.25\t0.25\t0.5\nF1\tI1\ttest\ta\tb\t0\t1\t0\n"
     )
+
+
+def test_of_several_traits_each_has_rows_of_its_own_and_probabilities_of_its_classes(tmp_path):
+    sick = held_out([1], [0.75], trait="sick", classes=("no", "yes"))
+    late = held_out([0, 1], [0.25, 0.625], trait="late", classes=("no", "2"))
+    assert predictions_of(tmp_path, sick, late) == (
+        "FID\tIID\tsplit\ttrait\tobserved\tpredicted\tpredicted=no\tpredicted=yes\tpredicted=2\n"
+        "F0\tI0\ttest\tsick\tyes\tyes\t0.25\t0.75\t\n"
+        "F0\tI0\ttest\tlate\tno\tno\t0.75\t\t0.25\n"
+        "F1\tI1\ttest\tlate\t2\t2\t0.375\t\t0.625\n"
+    )
+    lines = calibration_text([sick, late]).splitlines()
+    assert lines[0] == "trait\tsplit\tfrom\tto\tn\tpredicted\tobserved"
+    assert lines[8] == "sick\ttest\t0.7\t0.8\t1\t0.75\t1"
+    assert lines[13] == "late\ttest\t0.2\t0.3\t1\t0.25\t0"
 
 
 @pytest.mark.parametrize(

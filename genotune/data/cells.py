@@ -100,12 +100,13 @@ def read_levels(cells: Cells) -> Levels:
     codes = np.full(len(present), -1, dtype=np.int64)
     if cells.are_numbers:
         numbers, codes[present] = np.unique(cells.numbers[present], return_inverse=True)
-        return Levels(tuple(map(_in_words, numbers.tolist())), tuple(numbers.tolist()), codes)
+        return Levels(tuple(map(in_words, numbers.tolist())), tuple(numbers.tolist()), codes)
     names, codes[present] = np.unique(cells.texts[present], return_inverse=True)
     return Levels(tuple(names.tolist()), None, codes)
 
 
-def _in_words(number: float) -> str:
+def in_words(number: float) -> str:
+    """How a level that is a number is named: 1 for 1.0."""
     return str(int(number)) if number.is_integer() else repr(number)
 
 

@@ -3,6 +3,7 @@
 import glob
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ from genotune.data.pgen_file import PGEN_ENDINGS, find_pfileset, open_pgen_file
 from genotune.data.plink2_tables import read_psam
 from genotune.data.plink_files import FamTable, find_fileset, read_fam
 from genotune.data.remote import is_url
+from genotune.data.repeated_variants import repeated_notes
 from genotune.data.vcf_file import VCF_ENDINGS, open_vcf_file, read_vcf_samples
 from genotune.errors import DataError
 
@@ -46,7 +48,9 @@ def open_genotypes(folder: Path, named: str | Sequence[str], *, field: str | Non
     faults, files = list[str](), list[GenotypeFile]()
     for label in labels:
         with kept_in(faults):
-            files.append(_open(folder, label, field=field))
+            file = _open(folder, label, field=field)
+            notes = file.notes + repeated_notes(file.variants, label=file.variants_label)
+            files.append(replace(file, notes=notes))
     if faults:
         raise DataError("\n".join(faults))
     _check_once([file.label for file in files])

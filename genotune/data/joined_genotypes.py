@@ -9,7 +9,8 @@ import pandas as pd
 from genotune.data.genotype_file import Decoder, GenotypeFile, as_steps, take_variants
 from genotune.data.plink_files import BimTable, FamTable
 from genotune.errors import DataError
-from genotune.genome.contig_names import bare_name, contig_codes, natural_order
+from genotune.genome.chromosomes import common_names
+from genotune.genome.contig_names import contig_codes, natural_order
 from genotune.store import NO_POSITION, DosageArray, IntArray
 
 
@@ -126,11 +127,12 @@ def _ids(fam: FamTable) -> list[tuple[str, str]]:
 def _held_twice(variants: BimTable, part_of: IntArray, files: Sequence[GenotypeFile]) -> list[str]:
     """Variants that more than one file holds: by place and alleles, or by ID and alleles where they have no place."""
     names, codes = contig_codes(variants.contigs)
+    common = common_names(names)
     is_placed = variants.starts != NO_POSITION
     is_swapped = variants.counted > variants.other
     table = pd.DataFrame(
         {
-            "contig": np.array([bare_name(name) for name in names], dtype=object)[codes],
+            "contig": np.array([common[name] for name in names], dtype=object)[codes],
             "start": variants.starts,
             "name": np.where(is_placed, "", variants.ids),
             "one": np.where(is_swapped, variants.other, variants.counted),

@@ -12,7 +12,7 @@ from genotune.data.cells import DEFAULT_MISSING, read_cells, read_levels
 from genotune.data.covariates import read_covariates
 from genotune.data.files import kept_in, locate
 from genotune.data.genotype_opening import read_samples
-from genotune.data.new_plink_split import choose_split, in_comment, is_kinship, split_text
+from genotune.data.new_plink_split import SplitChoice, choose_split, in_comment, is_kinship, split_text
 from genotune.data.new_spec import GenotypeFiles, SpecBody, relative, scalar, scalars
 from genotune.data.phenotypes import read_trait
 from genotune.data.plink import PlinkPlan
@@ -30,6 +30,7 @@ from genotune.store import TextArray
 KEPT_VARIANTS: Final = 20_000
 
 _FEWEST_GROUPS_FOR_FOLDS: Final = 20
+_N_FOLDS: Final = 5
 _FOLDS_TEXT: Final = """\
 evaluation: {folds: 5, finalists: 2}  # the best two of each family meet again on five folds: one split decides little
 """
@@ -65,9 +66,17 @@ def genotype_body(files: GenotypeFiles, folder: Path, *, trait: str | None) -> S
         + split_text(split)
         + _model_text(n_samples, n_kept=keep or n_variants)
         + _sweep_text(plan.target)
-        + (_FOLDS_TEXT if split.n_groups >= _FEWEST_GROUPS_FOR_FOLDS else "")
+        + (_FOLDS_TEXT if _can_be_folded(plan, split) else "")
     )
     return SpecBody(title, text)
+
+
+def _can_be_folded(plan: PlinkPlan, split: SplitChoice) -> bool:
+    """Whether there are groups enough for five folds, and samples of each class in all of them."""
+    if split.n_groups < _FEWEST_GROUPS_FOR_FOLDS or plan.split_problems(split.settings):
+        return False
+    folds = plan.folds(plan.resolve(split.settings), split.settings, n_folds=_N_FOLDS)
+    return plan.fold_fault(folds) is None
 
 
 def choose_trait(table: PhenotypeTable) -> str:
@@ -176,7 +185,7 @@ def _data_text(plan: PlinkPlan, folder: Path, *, keep: int | None) -> str:
     if settings.phenotypes is None:
         own = "column 6 of the .fam" if Path(named).suffix == ".bed" else "a column of the .psam"
         lines.append(f"  # the trait is {own}; for another: phenotypes: table.tsv, trait: its column")
-        lines += [] if settings.trait is None else [f"  trait: {scalar(settings.trait)}  # what to call it"]
+        lines += [] if settings.trait is None else [f"  trait: {scalar(facts.trait)}  # what to call it"]
     else:
         lines.append(f"  phenotypes: {relative(settings.phenotypes, folder)}  # a row for each sample")
         lines.append(f"  trait: {scalar(facts.trait)}  # the column that the model learns to predict")
@@ -189,6 +198,7 @@ def _data_text(plan: PlinkPlan, folder: Path, *, keep: int | None) -> str:
     lines += [
         "  filters: {min_maf: 0.01, min_call_rate: 0.95}  # leaves out rare variants, and those often not called",
         f"  keep_variants: {'null' if keep is None else keep}  # {words}",
+        "  drop_duplicates: true  # of a person genotyped twice, or identical twins, the better called sample stays",
     ]
     return "".join(f"{line}\n" for line in lines)
 

@@ -8,9 +8,11 @@ import numpy as np
 
 from genotune.data.new_spec import scalar, scalars
 from genotune.data.plink import PlinkPlan
+from genotune.data.relatedness import MOST_SAMPLES
 from genotune.genome.splits import (
     ColumnSplitSettings,
     FamilySplitSettings,
+    KinshipSplitSettings,
     RandomSplitSettings,
     SampleTable,
     SplitSettings,
@@ -40,7 +42,10 @@ _NEARLY_ALL: Final = 0.9
 _LEAST_KNOWN: Final = 0.5
 """Samples without a group train, so below this share too few would be left to hold out."""
 
-GroupSettings = ColumnSplitSettings | FamilySplitSettings | RandomSplitSettings
+_DEGREES: Final = (2, 1)
+"""Of kinship, the wider one first: where that joins nearly all samples, the nearer one may not."""
+
+GroupSettings = ColumnSplitSettings | FamilySplitSettings | KinshipSplitSettings | RandomSplitSettings
 
 
 class SplitChoice(NamedTuple):
@@ -56,15 +61,19 @@ class SplitChoice(NamedTuple):
 
 
 def choose_split(plan: PlinkPlan) -> SplitChoice:
-    """The way to hold out that keeps relatives together: by a column that names them, by family, else at random.
+    """The way to hold out that keeps relatives together: by a column that names them, by family, else by kinship.
 
-    The seed is the first whose splits have all classes of the trait; the first of all if there is none.
+    At random where genotypes can't tell who is related either. The seed is the first whose splits have all classes of
+    the trait; the first of all if there is none.
+
+    Raises:
+        DataError: genotypes that are decoded to tell kin are damaged.
     """
-    table = plan.samples.table
+    table = plan.samples.table._replace(kin=lambda: plan.kin)
     n = len(table.families)
     able = [settings for settings in _groupings(table, trait=plan.samples.trait) if not settings.problems(table)]
     sure = [settings for settings in able if _sizes(settings, table)[1] >= _NEARLY_ALL * n]
-    chosen = (sure or able or [_settings({"by": "random"})])[0]
+    chosen = (sure or able or _by_kinship(table) or [_settings({"by": "random"})])[0]
     for seed in _SEEDS:
         seeded = chosen.model_copy(update={"seed": seed})
         if not plan.split_problems(seeded):
@@ -88,6 +97,14 @@ def _groupings(table: SampleTable, *, trait: str) -> Iterator[GroupSettings]:
     n_groups, n_known = _sizes(settings, table)
     if _FEWEST_FAMILIES <= n_groups < _FAMILIES_PER_SAMPLE * n_known and n_known >= _LEAST_KNOWN * n:
         yield settings
+
+
+def _by_kinship(table: SampleTable) -> list[GroupSettings]:
+    """The split by the widest kinship that genotypes tell and that leaves enough to hold out, if there is one."""
+    if len(table.families) > MOST_SAMPLES:
+        return []
+    wider = (_settings({"by": "kinship", "degree": degree}) for degree in _DEGREES)
+    return [settings for settings in wider if not settings.problems(table)][:1]
 
 
 def _settings(values: Mapping[str, object]) -> GroupSettings:
@@ -140,11 +157,19 @@ split:  # relatives are held out together: they resemble each other too much for
 split:  # relatives are held out together: they resemble each other too much for a fair test
   by: family  # {n_groups:,} families, by the FID of the .fam
 {shares}"""
+    if isinstance(settings, KinshipSplitSettings):
+        kin = "parents, children and full siblings" if settings.degree == 1 else "kin up to half siblings and uncles"
+        return f"""\
+split:  # relatives are held out together: they resemble each other too much for a fair test
+  by: kinship  # {n_groups:,} groups of kin, told from the genotypes: no column or family ID says who is related
+  degree: {settings.degree}  # {kin}
+{shares}"""
     assert isinstance(settings, RandomSplitSettings)
     return f"""\
-# Nothing in the files says who is related. If samples are, a random split parts relatives, and the score tells how well
-# the model recognises them, not how well it predicts for new families. Better: a column that relatives share in the
-# table (mother, litter, family), and by: column, column: that name; or families as FIDs in the .fam, and by: family.
+# Nothing in the files says who is related. Genotypes could not tell either: too few common variants, too many samples,
+# or nearly all are kin. If samples are related, a random split parts relatives, and the score tells how well the model
+# recognises them, not how well it predicts for new families. Better: a column that relatives share in the table
+# (mother, litter, family), and by: column, column: that name; or families as FIDs in the .fam, and by: family.
 split:
   by: random  # each sample on its own
 {shares}"""

@@ -3,37 +3,69 @@
 import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from genotune.columns import VARIANT, TargetKind
+from genotune.columns import TargetKind
 from genotune.data.files import FileFacts, InputFile, fingerprint
+from genotune.data.further_tables import unseen_levels
 from genotune.data.genotype_file import GenotypeFile
 from genotune.data.plink_files import BimTable
 from genotune.data.plink_samples import SampleFacts
 from genotune.data.plink_settings import PlinkSettings
+from genotune.data.quality import Quality
 from genotune.data.relatedness import MOST_SAMPLES, find_relatives, find_same
+from genotune.data.scorable_splits import covariate_notes, few_notes, fold_fault, split_faults
 from genotune.data.source import Progress, SourcePlan, SplitTable, StoreRead, Vetted
 from genotune.data.summary_matching import VariantStatistics, match_statistics
 from genotune.data.summary_statistics import SummaryStatistics
 from genotune.data.variant_quality import variant_quality
 from genotune.data.variant_selection import select_variants
-from genotune.data.variant_statistics import Statistics, join_statistics, trait_basis
+from genotune.data.variant_statistics import Statistics
 from genotune.errors import DataError, Problem
 from genotune.genome.allele_matching import VariantTable
 from genotune.genome.chromosomes import ChromosomeKind, is_kind
+from genotune.genome.contig_names import name_some
 from genotune.genome.folds import hold_out_in_turn
 from genotune.genome.kinship import KinPairs
 from genotune.genome.splits import Fold, SampleSplitSettings, SampleTable, SplitSettings
 from genotune.genome.thinning import spread_order
-from genotune.store import NO_POSITION, DosageArray, GenotypeOutline, GenotypeStore, IntArray, TextArray, Variants
+from genotune.store import (
+    NO_POSITION,
+    DosageArray,
+    FloatArray,
+    GenotypeOutline,
+    GenotypeStore,
+    IntArray,
+    TextArray,
+    TraitsStore,
+    Values,
+    Variants,
+)
 
 if TYPE_CHECKING:
     from genotune.data.plink_datasource import BlockReader
+    from genotune.data.plink_reading import Tables
 
-_CLASSED: Final = ("binary", "multiclass")
+
+class _Chosen(NamedTuple):
+    """What a store keeps of a file, the variants in its order.
+
+    Attributes:
+        kept: (variant,) indices in the file.
+        frequency: (variant,) of the counted allele in training samples.
+        summary_log10_p: (variant,) of another study; None: there is none.
+        notes: what a person should know of it.
+        counts: what each filter took.
+    """
+
+    kept: IntArray
+    frequency: FloatArray
+    summary_log10_p: Values | None
+    notes: tuple[str, ...]
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +144,8 @@ class PlinkPlan(SourcePlan):
         n_samples = len(self.samples.rows)
         per_variant: int = sum(array.dtype.itemsize for array in self.variants) + 4
         per_variant += 0 if self.summary is None else 8
-        per_sample: int = 8 + 4 * self.samples.covariates.shape[1] + 2 * self.samples.ids.dtype.itemsize
+        n_columns = self.samples.covariates.shape[1] + len(self.samples.table_columns)
+        per_sample: int = 8 * len(self.samples.traits) + 4 * n_columns + 2 * self.samples.ids.dtype.itemsize
         per_dosage = self.genotypes.decoder.dtype.itemsize
         return self.n_variants * (n_samples * per_dosage + per_variant) + n_samples * per_sample
 
@@ -146,7 +179,24 @@ class PlinkPlan(SourcePlan):
     def split_notes(self, split: SplitSettings) -> tuple[str, ...]:
         """See `SourcePlan.split_notes`."""
         assert isinstance(split, SampleSplitSettings)
-        return split.notes(self._table)
+        fold = split.resolve(self._table)
+        return split.notes(self._table) + few_notes(self.samples, fold) + covariate_notes(self.samples, fold)
+
+    def training_problems(self, fold: Fold) -> list[Problem]:
+        """See `SourcePlan.training_problems`: covariates enough to explain any trait."""
+        asked = {*self.settings.covariates}
+        n_columns = sum(name.partition("=")[0] in asked for name in self.samples.covariate_names)
+        if len(fold.train) > n_columns + 1:
+            return []
+        message = (
+            f"found {n_columns:,} columns for {len(fold.train):,} training samples; they would explain any trait and "
+            "leave nothing to genotypes. Remove most of them."
+        )
+        return [Problem(("covariates",), message)]
+
+    def fold_fault(self, folds: Sequence[Fold]) -> str | None:
+        """See `SourcePlan.fold_fault`; each part must hold all classes."""
+        return fold_fault(self.samples, folds)
 
     def vet(self, fold: Fold, folds: Sequence[Fold]) -> Vetted:
         """See `SourcePlan.vet`: sample filters, duplicates, and the sex that X tells; see `vet_samples`."""
@@ -155,6 +205,9 @@ class PlinkPlan(SourcePlan):
         vetted = vet_samples(self, fold, folds)
         left = fold.without(vetted.left_out)
         faults = [problem.message for problem in self._unscorable(left)]
+        of_folds = fold_fault(self.samples, [one.without(vetted.left_out) for one in folds])
+        if of_folds is not None:
+            faults.append(f"{of_folds}. Ask for fewer folds, or try another seed.")
         if faults:
             raise DataError("\n".join((*vetted.notes, *faults)))
         return vetted
@@ -165,9 +218,10 @@ class PlinkPlan(SourcePlan):
             n_samples=len(members),
             n_variants=self.n_variants,
             kind=self.samples.kind,
-            n_classes=len(self.samples.classes),
+            n_classes=max(len(trait.classes) for trait in self.samples.traits),
             n_covariates=self.samples.covariates.shape[1],
             has_summary=self.summary is not None,
+            n_features=sum(max(1, len(column.levels)) for column in self.samples.table_columns),
         )
 
     def name_split(self, members: IntArray, tracks: IntArray | None = None) -> str:
@@ -182,31 +236,51 @@ class PlinkPlan(SourcePlan):
         rows = {}
         for name, members in fold.members.items():
             known = groups[members][groups[members] >= 0]
-            rows[name] = (self._trait_words(members), f"{len(np.unique(known)):,}", f"{len(members):,}")
-        return SplitTable((self.samples.trait, "groups", "samples"), rows)
+            rows[name] = (self._traits_words(members), f"{len(np.unique(known)):,}", f"{len(members):,}")
+        header = self.samples.trait if len(self.samples.traits) == 1 else "traits"
+        return SplitTable((header, "groups", "samples"), rows)
 
     def record(self, fold: Fold) -> Mapping[str, Any]:
         """See `SourcePlan.record`; of the samples' IDs only a checksum, since the record may be seen by many."""
+        one, *others = self.samples.traits
+        told = {trait.name: {"classes": list(trait.classes)} for trait in (one, *others)} if others else {}
         return {
             "kind": self.settings.kind,
             "trait": self.samples.trait,
             "trait_kind": self.samples.kind,
-            "classes": list(self.samples.classes),
+            **({"traits": told} if others else {"classes": list(one.classes)}),
             "covariates": list(self.samples.covariate_names),
+            **(
+                {"tables": {name: self._n_columns(name) for name in self.settings.tables}}
+                if self.settings.tables
+                else {}
+            ),
             "n_samples": len(self.samples.rows),
             "n_variants": len(self.variants.ids),
             "dosage": self.genotypes.decoder.dtype.name,
             "splits": {
-                name: {"n_samples": len(members), "ids_sha256": _checksum(self.samples.ids[members])}
+                name: {
+                    "n_samples": len(members),
+                    **({"n_by_trait": self._n_known(members)} if others else {}),
+                    "ids_sha256": _checksum(self.samples.ids[members]),
+                }
                 for name, members in fold.members.items()
             },
         }
 
+    def _n_known(self, members: IntArray) -> dict[str, int]:
+        """Samples that have each trait."""
+        return {trait.name: len(trait.known(members)) for trait in self.samples.traits}
+
     def read_store(self, fold: Fold, progress: Progress | None = None) -> StoreRead:
-        """Decode the genotypes twice as a Ray Dataset: for statistics, and what they select. Ray has been started.
+        """See `SourcePlan.read_store`; as `read_stores` of one fold."""
+        return next(self.read_stores([fold], progress))
+
+    def read_stores(self, folds: Sequence[Fold], progress: Progress | None = None) -> Iterator[StoreRead]:
+        """Decode the genotypes twice as a Ray Dataset, whatever the number of folds; see `SourcePlan.read_stores`.
 
         Args:
-            fold: filters and ranks are learned from its training samples.
+            folds: filters and ranks of each store are learned from its training samples.
             progress: called with the variants that were decoded, and those of both passes.
 
         Raises:
@@ -228,7 +302,7 @@ class PlinkPlan(SourcePlan):
                 if progress is not None:
                     progress(n_done, n_in_all)
 
-        return self._read(fold, tables)
+        return self._read(folds, tables)
 
     def read_store_here(self, fold: Fold) -> StoreRead:
         """The same store, decoded in this process without Ray.
@@ -236,39 +310,68 @@ class PlinkPlan(SourcePlan):
         Raises:
             DataError: as `read_store`.
         """
+        return next(self.read_stores_here([fold]))
+
+    def read_stores_here(self, folds: Sequence[Fold]) -> Iterator[StoreRead]:
+        """The same stores, decoded in this process without Ray.
+
+        Raises:
+            DataError: as `read_stores`.
+        """
 
         def tables(reader: "BlockReader", variants: IntArray) -> Iterator[Any]:
             return reader.tables(reader.blocks(variants))
 
-        return self._read(fold, tables)
+        return self._read(folds, tables)
 
-    def _read(self, fold: Fold, tables: Any) -> StoreRead:
-        from genotune.data.plink_datasource import DosageReader, StatisticsReader, fill_columns, rows_of
+    def _read(self, folds: Sequence[Fold], tables: "Tables") -> Iterator[StoreRead]:
+        from genotune.data.plink_reading import read_dosages, read_statistics
 
-        everything = np.arange(len(self.variants.ids), dtype=np.int64)
-        decoder, facts = self.genotypes.decoder, self.samples
-        basis = trait_basis(facts.values[fold.train], facts.covariates[fold.train], kind=facts.kind)
-        reader = StatisticsReader(decoder, facts.rows[fold.train], basis)
-        statistics = _in_order(list(tables(reader, everything)))
+        decoder, facts, n_variants = self.genotypes.decoder, self.samples, len(self.variants.ids)
+        trains = [fold.train for fold in folds]
+        learned = read_statistics(decoder, facts, n_variants=n_variants, trains=trains, tables=tables)
+        chosen = [self._choose(one, train) for one, train in zip(learned, trains, strict=True)]
+        quality = variant_quality(learned[0], counts=chosen[0].counts, n_samples=len(trains[0]))
+        del learned
+        dosages = read_dosages(decoder, facts.rows, kept=[one.kept for one in chosen], tables=tables)
+        for one in chosen:
+            # Nothing here holds a store that has been given: who shares it can let its arrays go.
+            yield StoreRead(self._store(dosages.pop(0), one), one.notes, quality if one is chosen[0] else Quality())
+
+    def _choose(self, statistics: Statistics, training: IntArray) -> "_Chosen":
+        """What a store keeps.
+
+        Raises:
+            DataError: no variant passes the filters.
+        """
         found = self._found_elsewhere(statistics)
         selection = select_variants(
             statistics,
             filters=self.settings.filters,
             keep=self.settings.keep_variants,
-            n_samples=len(fold.train),
-            trait=facts.trait,
+            n_samples=len(training),
+            trait=" or ".join(trait.name for trait in self.samples.traits),
             log10_p=found.log10_p if found is not None and self.settings.keep_by == "summary" else None,
         )
         kept = selection.variants
-        dosage: DosageArray = np.empty((len(facts.rows), len(kept)), dtype=decoder.dtype)
-        rank = np.empty(len(everything), dtype=np.int64)
-        rank[kept] = np.arange(len(kept))
-        for table in tables(DosageReader(decoder, facts.rows), np.sort(kept)):
-            for variants, block in rows_of(table):
-                fill_columns(dosage, rank[variants], block)
-        quality = variant_quality(statistics, counts=selection.counts, n_samples=len(fold.train))
-        store = self._store(dosage, kept, statistics=statistics, found=found)
-        return StoreRead(store, selection.notes + (() if found is None else found.notes), quality)
+        return _Chosen(
+            kept=kept,
+            frequency=statistics.frequency[kept].astype(np.float32),
+            summary_log10_p=None if found is None else found.log10_p[kept],
+            notes=(*selection.notes, *(() if found is None else found.notes), *self._unseen(training)),
+            counts=selection.counts,
+        )
+
+    def _unseen(self, training: IntArray) -> Iterator[str]:
+        """Of each category of a table what no training sample has."""
+        if self.samples.features is None:
+            return
+        found = unseen_levels(self.samples.features, self.samples.table_columns, training=training)
+        for name, levels in found.items():
+            yield f"{name}: {name_some(levels)}: in no training sample, so taken as unknown where it stands."
+
+    def _n_columns(self, table: str) -> int:
+        return sum(1 for column in self.samples.table_columns if column.name.startswith(f"{table}:"))
 
     def _found_elsewhere(self, statistics: Statistics) -> VariantStatistics | None:
         """What the other study says of all variants; alleles are told by the frequency in training samples."""
@@ -276,13 +379,12 @@ class PlinkPlan(SourcePlan):
             return None
         return match_statistics(self.summary, VariantTable(*self.variants, statistics.frequency.astype(np.float32)))
 
-    def _store(
-        self, dosage: DosageArray, kept: IntArray, *, statistics: Statistics, found: VariantStatistics | None
-    ) -> GenotypeStore:
-        facts, all_variants = self.samples, self.variants
-        return GenotypeStore(
+    def _store(self, dosage: DosageArray, chosen: "_Chosen") -> GenotypeStore | TraitsStore:
+        facts, all_variants, kept = self.samples, self.variants, chosen.kept
+        first, *others = facts.traits
+        store = GenotypeStore(
             dosage=dosage,
-            phenotype=facts.values,
+            phenotype=first.values,
             covariates=facts.covariates,
             samples=facts.ids,
             variants=Variants(
@@ -291,45 +393,37 @@ class PlinkPlan(SourcePlan):
                 starts=all_variants.starts[kept],
                 counted=all_variants.counted[kept],
                 other=all_variants.other[kept],
-                frequency=statistics.frequency[kept].astype(np.float32),
+                frequency=chosen.frequency,
             ),
-            trait=facts.trait,
-            kind=facts.kind,
-            classes=facts.classes,
+            trait=first.name,
+            kind=first.kind,
+            classes=first.classes,
             covariate_names=facts.covariate_names,
-            summary_log10_p=None if found is None else found.log10_p[kept],
+            summary_log10_p=chosen.summary_log10_p,
+            features=facts.features,
+            table_columns=facts.table_columns,
+            fills_covariates=self.settings.covariates_missing == "impute",
         )
+        if not others:
+            return store
+        more = (replace(store, phenotype=one.values, trait=one.name, classes=one.classes) for one in others)
+        return TraitsStore.of([store, *more])
 
     def _unscorable(self, fold: Fold) -> Iterator[Problem]:
-        """Splits without a sample of some class, or in which the trait does not vary: metrics are not defined there."""
-        for name, members in fold.members.items():
-            values = self.samples.values[members]
-            if not len(values):
-                yield Problem((name,), f"{name} holds no sample. Give it more, or loosen data.sample_filters.")
-                continue
-            if self.samples.kind not in _CLASSED:
-                if values.min() == values.max():
-                    yield Problem(
-                        (name,) if name != "train" else (),
-                        f"{self.samples.trait} is {values[0]:g} in each of the {len(members):,} samples of {name}, "
-                        "which tells nothing. Give it more, or try another seed.",
-                    )
-                continue
-            found = {int(value) for value in values}
-            lacking = [label for index, label in enumerate(self.samples.classes) if index not in found]
-            if lacking:
-                yield Problem(
-                    (name,) if name != "train" else (),
-                    f"{name} holds no sample with {self.samples.trait} {' or '.join(lacking)}: its "
-                    f"{len(members):,} samples can't tell the classes apart. Give it more, or try another seed.",
-                )
+        """Splits in which metrics are not defined; see `split_faults`."""
+        for split, words in split_faults(self.samples, fold):
+            n = len(fold.members[split])
+            advice = "Give it more, or try another seed." if n else "Give it more, or loosen data.sample_filters."
+            yield Problem((split,) if split != "train" or not n else (), f"{words}. {advice}")
 
-    def _trait_words(self, members: IntArray) -> str:
-        values = self.samples.values[members]
-        if self.samples.kind in _CLASSED:
-            counts = np.bincount(values.astype(np.int64), minlength=len(self.samples.classes))
-            return ", ".join(f"{label}: {count:,}" for label, count in zip(self.samples.classes, counts, strict=True))
-        return f"{values.mean():.3g} ± {values.std():.3g}"
+    def _traits_words(self, members: IntArray) -> str:
+        """What the trait looks like in a split; of several a line each."""
+        traits = self.samples.traits
+        if len(traits) == 1:
+            return traits[0].words(members)
+        return "\n".join(
+            f"{trait.name} {trait.words(members)} ({len(trait.known(members)):,} samples)" for trait in traits
+        )
 
 
 def _checksum(ids: TextArray) -> str:
@@ -341,12 +435,3 @@ def _checksum(ids: TextArray) -> str:
 def n_without_place(variants: BimTable) -> int:
     """Variants that lie nowhere on the genome, as far as their file says."""
     return int(np.count_nonzero(variants.starts == NO_POSITION))
-
-
-def _in_order(tables: list[Any]) -> Statistics:
-    """Statistics of all variants, whatever the order in which the tables came."""
-    parts = [
-        Statistics(*(table[name].to_numpy() for name in Statistics._fields))
-        for table in sorted(tables, key=lambda table: table[VARIANT][0].as_py())
-    ]
-    return join_statistics(parts)

@@ -44,10 +44,11 @@ class Pvar(NamedTuple):
 
 
 class _Head(NamedTuple):
-    """How a table begins: names of its columns, and the lines before the first row."""
+    """How a table begins: names of its columns, the lines before the first row, and whether a VCF's samples follow."""
 
     columns: tuple[str, ...]
     n_lines: int
+    is_vcf: bool = False
 
 
 def read_psam(file: InputFile) -> tuple[FamTable, SampleColumns]:
@@ -151,11 +152,12 @@ def _read_head(file: InputFile, *, first: Sequence[str], headerless: tuple[str, 
     if header is not None:
         columns = header.removeprefix("#").split()
         # A VCF may serve as a .pvar: its samples begin there.
-        columns = columns[: columns.index("FORMAT")] if "FORMAT" in columns else columns
+        is_vcf = "FORMAT" in columns
+        columns = columns[: columns.index("FORMAT")] if is_vcf else columns
         twice = [name for name in columns if columns.count(name) > 1]
         if twice:
             raise DataError(f"{file.label}:{n_lines}: two columns are called {twice[0]}. Rename one.")
-        return _Head(tuple(columns), n_lines)
+        return _Head(tuple(columns), n_lines, is_vcf)
     found, begin = len(line.split()), " or ".join(first)
     if n_comments:
         raise DataError(f"{file.label}:{n_comments}: no header line that begins with {begin}. {_AGAIN}")
@@ -174,32 +176,40 @@ def _read_table(file: InputFile, head: _Head, *, wanted: Sequence[str]) -> "pd.D
     import pandas as pd
 
     numbers = [head.columns.index(name) for name in wanted]
-    with _open(file) as content:
-        table = pd.read_csv(
-            content,
-            sep=r"\s+",
-            header=None,
-            skiprows=head.n_lines,
-            names=range(len(head.columns)),
-            usecols=sorted(numbers),
-            index_col=False,
-            dtype=str,
-            na_filter=False,
-            quoting=3,
-            engine="c",
-            encoding="utf-8",
-        )
-    if (table == "").any(axis=None):
+    # One column more than there are shows rows that are too long, where all columns are read.
+    beyond = [len(head.columns)] if len(wanted) == len(head.columns) and not head.is_vcf else []
+    try:
+        with _open(file) as content:
+            table = pd.read_csv(
+                content,
+                sep=r"\s+",
+                header=None,
+                skiprows=head.n_lines,
+                names=range(len(head.columns) + len(beyond)),
+                usecols=None if beyond else sorted(numbers),
+                index_col=False,
+                dtype=str,
+                na_filter=False,
+                quoting=3,
+                engine="c",
+                encoding="utf-8",
+            )
+    except pd.errors.ParserError as error:
+        raise DataError(_column_fault(file, head)) from error
+    if (table[numbers] == "").any(axis=None) or (table[beyond] != "").any(axis=None):
         raise DataError(_column_fault(file, head))
     names: Mapping[Any, str] = dict(zip(numbers, wanted, strict=True))
     return table.rename(columns=names)
 
 
 def _column_fault(file: InputFile, head: _Head) -> str:
-    number, cells = next((number, cells) for number, cells in _rows(file) if len(cells) < len(head.columns))
+    wanted = len(head.columns)
+    rows = ((number, cells) for number, cells in _rows(file) if len(cells) != wanted)
+    number, cells = next((number, cells) for number, cells in rows if len(cells) < wanted or not head.is_vcf)
+    advice = "Do names hold blanks? Delete what is too much." if len(cells) > wanted else _AGAIN
     count = f"{len(cells)} column{'s' * (len(cells) > 1)}"
     names = ", ".join(head.columns)
-    return f"{file.label}:{number}: {count}; there are {len(head.columns)} ({names}). {_AGAIN}"
+    return f"{file.label}:{number}: {count}; there are {wanted} ({names}). {advice}"
 
 
 def _check_content(file: InputFile) -> None:

@@ -15,7 +15,7 @@ from ray.data.datasource import Datasource, ReadTask
 
 from genotune.columns import DOSAGE, VARIANT
 from genotune.data.genotype_file import Decoder
-from genotune.data.variant_statistics import Statistics, TraitBasis, block_statistics
+from genotune.data.variant_statistics import Statistics, TrainingSets, joint_statistics
 from genotune.store import DosageArray, IntArray
 
 _BLOCK_BYTES: Final = 8_000_000
@@ -79,22 +79,30 @@ class BlockReader(ABC):
 
 @dataclass(frozen=True)
 class StatisticsReader(BlockReader):
-    """Columns: variant, and each of `Statistics`.
+    """Columns: variant, and each of `Statistics` on each set of training samples.
 
     Attributes:
-        basis: of the trait, on the same samples.
+        sets: of training samples among these.
     """
 
-    basis: TraitBasis
+    sets: TrainingSets
 
     def as_table(self, variants: IntArray, dosage: DosageArray) -> pa.Table:
         """See `BlockReader.as_table`."""
-        return pa.table({VARIANT: variants, **block_statistics(dosage, self.basis)._asdict()})
+        found = joint_statistics(dosage, self.sets)
+        columns = {
+            _column(name, index): values for index, one in enumerate(found) for name, values in one._asdict().items()
+        }
+        return pa.table({VARIANT: variants, **columns})
 
     @property
     def row_nbytes(self) -> int:
         """See `BlockReader.row_nbytes`."""
-        return 8 * (1 + len(Statistics._fields))
+        return 8 * (1 + len(self.sets.widths) * len(Statistics._fields))
+
+    def statistics(self, table: pa.Table, index: int) -> Statistics:
+        """Of the variants of a table on the set of this index."""
+        return Statistics(*(table[_column(name, index)].to_numpy() for name in Statistics._fields))
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,10 @@ class DosageReader(BlockReader):
     def row_nbytes(self) -> int:
         """See `BlockReader.row_nbytes`."""
         return 8 + len(self.samples) * self.decoder.dtype.itemsize
+
+
+def _column(name: str, index: int) -> str:
+    return f"{name}_{index + 1}"
 
 
 def rows_of(table: pa.Table) -> Iterator[tuple[IntArray, DosageArray]]:

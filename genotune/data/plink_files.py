@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 BED_MAGIC: Final = b"\x6c\x1b\x01"
 """The first bytes of a .bed that holds variant after variant."""
 
+_PGEN_MODES: Final = (0x02, 0x10, 0x11, 0x20, 0x21)
+"""In the place of the 1 of a .bed. Source: PLINK 2 file format specification, PGEN, header."""
+
 _ENDINGS: Final = (".bed", ".bim", ".fam")
 _N_COLUMNS: Final = 6
 _FAM_COLUMNS: Final = "family, individual, father, mother, sex, phenotype"
@@ -164,6 +167,11 @@ def check_bed(file: InputFile, *, n_samples: int, n_variants: int, fileset: File
         raise DataError(
             f"{file.label}: a sample-major .bed of an old PLINK; this version reads variant-major ones. "
             f"Write it again: plink --bfile {stem} --keep-allele-order --make-bed --out {stem}-new (PLINK 1.9)"
+        )
+    if head[2] in _PGEN_MODES:
+        raise DataError(
+            f"{file.label}: a .pgen of PLINK 2 under another name. Rename it to "
+            f"{file.label.removesuffix('.bed')}.pgen, beside its .pvar and .psam, and name that."
         )
     if head[2] != BED_MAGIC[2]:
         raise DataError(_not_a_bed(head, file.label))

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from genotune.columns import COVARIATE, DOSAGE, PHENOTYPE, VARIANT, TargetKind
 from genotune.data.cells import DEFAULT_MISSING
 from genotune.data.sample_quality import SampleFilterSettings
-from genotune.data.source import SourceSettings
+from genotune.data.source import SourcePlan, SourceSettings
+from genotune.data.table_settings import Mark, TableName, TableSettings, listed
 from genotune.data.variant_selection import FilterSettings
 
 if TYPE_CHECKING:
@@ -18,25 +19,28 @@ TraitKind = Literal["quantitative", "binary", "multiclass", "count"]
 DosageField = Literal["GT", "DS"]
 
 
-def _mark(found: object) -> object:
-    """A mark as it stands in a table: YAML reads -9 as a number."""
-    is_number = isinstance(found, int | float) and not isinstance(found, bool)
-    return str(found) if is_number else found
-
-
-def _listed(found: object) -> object:
-    """One name as a list of it."""
-    if isinstance(found, str):
-        return (found,)
-    return tuple(found) if isinstance(found, list) else found
+def _of_one_sweep(winners: str) -> str:
+    """The word, once each sweep has its own trait."""
+    if winners == "each":
+        raise ValueError("found each, which wants several traits in data.trait, such as [CD8, MCH]. Remove it.")
+    return winners
 
 
 FileName = Annotated[str, Field(min_length=1)]
-Mark = Annotated[str, BeforeValidator(_mark)]
+
+
+def _apart(names: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"{repeated!r} is named twice. Remove one.")
+    return names
+
+
+TraitNames = Annotated[tuple[FileName, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(_apart)]
 
 
 class PlinkSettings(SourceSettings):
-    """Genotypes and a trait.
+    """Genotypes and a trait, or several.
 
     Attributes:
         genotypes: relative to the spec's folder, a fileset of PLINK 1 (.bed, with its .bim and .fam beside it) or
@@ -46,11 +50,20 @@ class PlinkSettings(SourceSettings):
             null: GT.
         phenotypes: a table of samples (.tsv, .csv, .txt, .parquet); null: column 6 of the .fam, or the columns of the
             .psam.
-        trait: the column to predict; not needed with a .fam, nor with a .psam that has but one.
+        trait: the column to predict, or a list of several of one kind, which become tasks of one model: each draw is
+            fitted to all of them and judged by the mean; not needed with a .fam, nor with a .psam that has but one.
+        winners: 'each' of several traits makes a sweep of each, with a winner of its own; spec/members.py writes the
+            settings of these sweeps.
         trait_kind: null: told from the values.
         covariates: columns of the table that are known of a sample beside its genotype.
+        covariates_missing: what becomes of a sample that lacks a covariate: 'drop' leaves it out, 'impute' gives it
+            the median, of text the commonest level, of the training samples of each fit.
+        tables: further tables of the samples, by name, whose columns are offered to the models beside the variants.
         missing: what marks a missing value in the table.
         match_by: how samples are found in the table; null: by FID and IID where it has both, else by IID.
+        keep_samples: a list of the samples that are used, as PLINK's --keep takes it: FID and IID, or IID, in a line;
+            null: all.
+        drop_samples: a list of samples that are left out, in the same form; null: none.
         filters: what a variant must have.
         keep_variants: so many at most, the first by `keep_by`; null: all that pass the filters.
         summary_statistics: a table of another study's associations, for `keep_by` and a family's `prepare.rank_by`:
@@ -68,14 +81,19 @@ class PlinkSettings(SourceSettings):
     splits_of: ClassVar[Literal["contigs", "samples"]] = "samples"
 
     kind: Literal["plink"]
-    genotypes: Annotated[tuple[FileName, ...], Field(min_length=1), BeforeValidator(_listed)]
+    genotypes: Annotated[tuple[FileName, ...], Field(min_length=1), BeforeValidator(listed)]
     dosage_field: DosageField | None = None
     phenotypes: Annotated[str, Field(min_length=1)] | None = None
-    trait: Annotated[str, Field(min_length=1)] | None = None
+    trait: TraitNames | None = None
+    winners: Annotated[Literal["one", "each"], AfterValidator(_of_one_sweep)] = "one"
     trait_kind: TraitKind | None = None
     covariates: tuple[str, ...] = ()
+    covariates_missing: Literal["drop", "impute"] = "drop"
+    tables: dict[TableName, TableSettings] = Field(default_factory=dict)
     missing: tuple[Mark, ...] = DEFAULT_MISSING
     match_by: Literal["iid", "fid_iid"] | None = None
+    keep_samples: FileName | None = None
+    drop_samples: FileName | None = None
     filters: FilterSettings = FilterSettings()
     keep_variants: Annotated[int, Field(ge=1)] | None = None
     summary_statistics: FileName | None = None
@@ -109,3 +127,12 @@ class PlinkSettings(SourceSettings):
         from genotune.data.plink_planning import make_plan
 
         return make_plan(self, folder)
+
+    def plan_beside(self, folder: Path, other: SourcePlan) -> "PlinkPlan":
+        """As `plan`; the same genotypes, for another trait, are opened once."""
+        from genotune.data.plink import PlinkPlan
+        from genotune.data.plink_planning import make_plan
+
+        assert isinstance(other, PlinkPlan), type(other)
+        is_same = (self.genotypes, self.dosage_field) == (other.settings.genotypes, other.settings.dosage_field)
+        return make_plan(self, folder, genotypes=other.genotypes if is_same else None)

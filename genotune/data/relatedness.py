@@ -18,6 +18,7 @@ from genotune.genome.kinship import (
     hard_calls,
     kin_groups,
 )
+from genotune.genome.kinship_splits import MOST_FOR_KIN
 from genotune.store import MISSING_DOSAGE, DosageArray, IntArray, TextArray, Values
 
 Decode = Callable[[Sequence[IntArray]], Iterator[DosageArray]]
@@ -44,7 +45,8 @@ def blocks_of(variants: IntArray, *, n_samples: int) -> list[IntArray]:
 
 def find_relatives(decode: Decode, order: IntArray, *, n_samples: int) -> KinPairs:
     """All pairs of samples that are related, by 10,000 variants at most; see `common_genotypes`."""
-    return find_kin(common_genotypes(decode, order, n_samples=n_samples))
+    # Every pair of blocks of samples is gone through, so each sample's genotypes are laid side by side once.
+    return find_kin(common_genotypes(decode, order, n_samples=n_samples).copy(order="C"))
 
 
 def find_same(decode: Decode, order: IntArray, *, n_samples: int) -> KinPairs:
@@ -52,7 +54,9 @@ def find_same(decode: Decode, order: IntArray, *, n_samples: int) -> KinPairs:
     return find_duplicates(common_genotypes(decode, order, n_samples=n_samples, most=_MOST_FOR_DUPLICATES))
 
 
-def common_genotypes(decode: Decode, order: IntArray, *, n_samples: int, most: int = _MOST_VARIANTS) -> DosageArray:
+def common_genotypes(
+    decode: Decode, order: IntArray, *, n_samples: int, most: int = _MOST_VARIANTS
+) -> NDArray[np.int8]:
     """(sample, variant) whole copies of common, well called variants all over the genome, in int8.
 
     They have a rarer allele of 0.05 or more and a call rate of 0.95 or more among these very samples. They are looked
@@ -65,17 +69,18 @@ def common_genotypes(decode: Decode, order: IntArray, *, n_samples: int, most: i
         n_samples: that are decoded.
         most: variants that are wanted.
     """
-    kept: list[DosageArray] = []
+    # Filled in place: of many samples there is no room for a second copy.
+    kept: NDArray[np.int8] = np.empty((min(most, len(order)), n_samples), dtype=np.int8)
     n_kept = 0
     for batch in (order[:most], order[most : _MOST_TRIED * most]):
         if n_kept >= most // 2:
             break
         for dosage in decode(blocks_of(batch, n_samples=n_samples)):
             calls = hard_calls(dosage)
-            kept.append(calls[:, _is_fit(calls)])
-            n_kept += kept[-1].shape[1]
-    chosen: NDArray[np.int8] = np.concatenate([np.empty((n_samples, 0), dtype=np.int8), *kept], axis=1, dtype=np.int8)
-    return chosen[:, :most]
+            fit = calls[:, _is_fit(calls)].T[: len(kept) - n_kept]
+            kept[n_kept : n_kept + len(fit)] = fit
+            n_kept += len(fit)
+    return kept[:n_kept].T
 
 
 def repeated_samples(pairs: KinPairs, call_rates: Values) -> IntArray:
@@ -131,7 +136,7 @@ def kin_notes(pairs: KinPairs, fold: Fold) -> tuple[str, ...]:
     if pairs.farthest == 0:
         return (
             f"kin in two splits were not looked for, only duplicates: above {MOST_SAMPLES:,} samples that takes long. "
-            "split: {by: kinship} does it all the same.",
+            f"split: {{by: kinship}} does it all the same, up to {MOST_FOR_KIN:,}.",
         )
     parted = parted_pairs(pairs.up_to(min(pairs.told, pairs.farthest)), fold)
     if not len(parted.first):

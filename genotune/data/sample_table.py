@@ -60,13 +60,17 @@ class _Cells(NamedTuple):
     first_line: int
 
 
-def read_table(file: InputFile) -> PhenotypeTable:
+def read_table(file: InputFile, *, id_column: str = "IID") -> PhenotypeTable:
     """A table of samples. IDs and names of columns lose the blanks around them; other cells stay as they are.
 
     In a .parquet numbers become the text that Python writes (0.5, 1 for an integer), booleans 1 and 0.
 
+    Args:
+        file: that holds it.
+        id_column: holds the individual IDs.
+
     Raises:
-        DataError: it is missing, empty, no table, ragged, has no column IID, or a column or a sample twice.
+        DataError: it is missing, empty, no table, ragged, has no column of IDs, or a column or a sample twice.
     """
     if not file.path.is_file():
         raise DataError(
@@ -75,7 +79,7 @@ def read_table(file: InputFile) -> PhenotypeTable:
     if not file.path.stat().st_size:
         raise DataError(f"{file.label}: the file is empty. {_HEADER}")
     cells = _read_parquet(file) if _is_parquet(file.path.name) else _read_text(file)
-    header = [name.strip() for name in cells.header]
+    header = _with_iid(file.label, [name.strip() for name in cells.header], id_column=id_column)
     _check_header(file.label, header)
     ids = {
         _id_kind(name): np.strings.strip(_array(cells.columns[i])) for i, name in enumerate(header) if _id_kind(name)
@@ -84,6 +88,17 @@ def read_table(file: InputFile) -> PhenotypeTable:
     table = PhenotypeTable(file.label, ids.get(_FAMILY), ids[_INDIVIDUAL], columns, cells.first_line)
     _check_ids(table)
     return table
+
+
+def _with_iid(label: str, header: list[str], *, id_column: str) -> list[str]:
+    """The header with the column of individual IDs under the name IID, where it has another."""
+    if _id_kind(id_column) == _INDIVIDUAL:
+        return header
+    if id_column not in header:
+        raise DataError(f"{label}: no column {id_column!r} with the samples' IDs; it has {name_some(header, most=8)}.")
+    if any(_id_kind(name) == _INDIVIDUAL for name in header):
+        raise DataError(f"{label}: {id_column!r} is to hold the IDs, and there is a column IID too. Rename one.")
+    return ["IID" if name == id_column else name for name in header]
 
 
 def column_problem(table: PhenotypeTable, name: str) -> str | None:

@@ -1,7 +1,7 @@
 """What a source is: settings that plan, and a plan that reads files into a store. Planning decodes nothing."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -108,6 +108,16 @@ class SourcePlan(ABC):
     def split_notes(self, split: SplitSettings) -> tuple[str, ...]:
         """What a person should know of the splits though nothing is wrong."""
 
+    def training_problems(self, fold: Fold) -> list[Problem]:
+        """What can't be learned from the training split, with paths relative to `data`; empty when all can."""
+        del fold
+        return []
+
+    def fold_fault(self, folds: Sequence[Fold]) -> str | None:
+        """Which fold can't be learned from or scored, and why; None: all can."""
+        del folds
+        return None
+
     @abstractmethod
     def outline(self, members: IntArray) -> Outline:
         """What is known of the store as far as these members of a split go."""
@@ -148,6 +158,20 @@ class SourcePlan(ABC):
         Raises:
             DataError: a file turned out to be damaged, or nothing is left to learn from.
         """
+
+    def read_stores(self, folds: Sequence[Fold], progress: Progress | None = None) -> Iterator[StoreRead]:
+        """A store for each fold, in their order, each what `read_store` gives; read together where a source can.
+
+        Quality is told of the first alone. A caller who lets a store go before it asks for the next spares its memory.
+
+        Args:
+            folds: as that of `read_store`.
+            progress: called from time to time.
+
+        Raises:
+            DataError: as `read_store`.
+        """
+        return (self.read_store(fold, progress) for fold in folds)
 
     @abstractmethod
     def read_store_here(self, fold: Fold) -> StoreRead:
@@ -190,3 +214,8 @@ class SourceSettings(Settings, ABC):
         Raises:
             DataError: with every fault of every file, one a line.
         """
+
+    def plan_beside(self, folder: Path, other: SourcePlan) -> SourcePlan:
+        """As `plan`; what `other`, a plan of the same source, has read already need not be read again."""
+        del other
+        return self.plan(folder)

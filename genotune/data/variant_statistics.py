@@ -4,12 +4,14 @@ Axes: s sample, v variant, q dimension of a basis.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from genotune.columns import TargetKind
 from genotune.genome.covariate_basis import covariate_basis, in_steps, orthonormal, standardized
+from genotune.genome.genotype_blocks import copies_or_zero, variant_blocks
 from genotune.store import DOSAGE_STEPS, DosageArray, FloatArray, IntArray, Values, missing_code
 
 _NO_VARIANCE: Final = 1e-6
@@ -87,46 +89,103 @@ def trait_basis(trait: Values, covariates: FloatArray, *, kind: TargetKind) -> T
     return TraitBasis(in_steps(left), in_steps(fixed))
 
 
-def block_statistics(dosage: DosageArray, basis: TraitBasis) -> Statistics:
-    """Statistics of a block of variants; a missing dosage counts as the mean in the association.
+class TrainingSets(NamedTuple):
+    """One or more sets of training samples, side by side: what the dosages of all their samples are held against.
 
-    The association is the squared partial correlation of dosage and trait; of classes, the share of the dosage's
-    variance between them, the covariates' part being taken out of both.
+    Attributes:
+        columns: (s, q) of each set in turn: ones, then its basis of the trait, then that of its covariates; zero in
+            samples that are not of the set.
+        widths: of each set, the columns of the trait and those of the covariates.
+    """
+
+    columns: Values
+    widths: tuple[tuple[int, int], ...]
+
+
+def training_sets(
+    bases: Sequence[TraitBasis], members: Sequence[IntArray], *, n_samples: int, is_fractional: bool
+) -> TrainingSets:
+    """Sets of training samples from the basis of each.
+
+    Args:
+        bases: of each set.
+        members: of each set, its indices among the samples.
+        n_samples: of all sets together.
+        is_fractional: whether dosages are fractions of a copy.
+    """
+    parts = []
+    for basis, rows in zip(bases, members, strict=True):
+        exact = (in_steps(columns, _STEP_OF_FRACTIONS) if is_fractional else columns for columns in basis)
+        part = np.zeros((n_samples, 1 + sum(columns.shape[1] for columns in basis)))
+        part[rows] = np.column_stack([np.ones(len(rows)), *exact])
+        parts.append(part)
+    widths = tuple((basis.trait.shape[1], basis.covariates.shape[1]) for basis in bases)
+    return TrainingSets(np.concatenate(parts, axis=1), widths)
+
+
+def joint_statistics(dosage: DosageArray, sets: TrainingSets) -> list[Statistics]:
+    """Statistics of a block of variants on each set of training samples, to the bit as if it were the only one.
+
+    A missing dosage counts as the mean in the association. The association is the squared partial correlation of
+    dosage and trait; of classes, the share of the dosage's variance between them, the covariates' part being taken out
+    of both. Each sum is exact (see `covariate_basis.in_steps`), so that zeros of samples of other sets change nothing.
 
     Source: Price et al. 2006 (EIGENSTRAT), Methods, association after adjustment of genotype and phenotype.
 
     Args:
-        dosage: (s, v) of the training samples.
-        basis: of the same samples.
+        dosage: (s, v).
+        sets: of the same samples.
     """
-    is_known = dosage != missing_code(dosage)
-    known, counted = is_known.astype(np.float64), np.where(is_known, dosage, 0).astype(np.float64)
-    if dosage.dtype == np.uint16:
-        counted /= DOSAGE_STEPS
-        basis = TraitBasis(*(in_steps(columns, _STEP_OF_FRACTIONS) for columns in basis))
-    n_known, copies = np.count_nonzero(is_known, axis=0).astype(np.int64), counted.sum(axis=0)
-    mean = np.divide(copies, n_known, out=np.zeros(len(copies)), where=n_known > 0)
-    along_trait, along_covariates = (
-        _sum_of_squares(columns.T @ counted - (columns.T @ known) * mean) for columns in basis
-    )
-    total = np.einsum("sv,sv->v", counted, counted) - copies * mean
-    left = total - along_covariates
-    varies = left > _NO_VARIANCE * np.maximum(total, 1)
-    association = np.divide(along_trait, left, out=np.full(len(left), np.nan), where=varies)
-    return Statistics(*_count_genotypes(dosage), n_known, copies, np.minimum(association, 1))
+    blocks = variant_blocks(dosage.shape[1], n_samples=len(dosage))
+    parts = [_few(dosage[:, block], sets) for block in blocks]
+    return [join_statistics(list(of_set)) for of_set in zip(*parts, strict=True)]
 
 
-def _count_genotypes(dosage: DosageArray) -> tuple[IntArray, IntArray, IntArray]:
-    """(v,) samples that are called with two copies, with one, and with none."""
+def _few(dosage: DosageArray, sets: TrainingSets) -> list[Statistics]:
+    """Of few variants, so that a cache holds them as floats."""
+    is_known, counted = dosage != missing_code(dosage), copies_or_zero(dosage)
+    of_copies, of_known = sets.columns.T @ counted, sets.columns.T @ is_known.astype(np.float64)
+    firsts = np.cumsum([0, *(1 + sum(widths) for widths in sets.widths)])
+    ones = sets.columns[:, firsts[:-1]].T
+    calls = _count_genotypes(dosage, ones, n_copies=of_copies[firsts[:-1]], n_known=of_known[firsts[:-1]])
+    squares = ones @ counted**2
+    found = []
+    for index, (first, (n_trait, n_covariates)) in enumerate(zip(firsts[:-1], sets.widths, strict=True)):
+        copies, n_known = of_copies[first], of_known[first]
+        mean = np.divide(copies, n_known, out=np.zeros(len(copies)), where=n_known > 0)
+        rows = slice(first + 1, first + 1 + n_trait + n_covariates)
+        along = of_copies[rows] - of_known[rows] * mean
+        total = squares[index] - copies * mean
+        left = total - _sum_of_squares(along[n_trait:])
+        varies = left > _NO_VARIANCE * np.maximum(total, 1)
+        no_value = np.full(len(left), np.nan)
+        association = np.divide(_sum_of_squares(along[:n_trait]), left, out=no_value, where=varies)
+        n_two, n_one, n_none = (each[index].astype(np.int64) for each in calls)
+        found.append(Statistics(n_two, n_one, n_none, n_known.astype(np.int64), copies, np.minimum(association, 1)))
+    return found
+
+
+def _count_genotypes(
+    dosage: DosageArray, ones: Values, *, n_copies: Values, n_known: Values
+) -> tuple[Values, Values, Values]:
+    """(set, v) samples that are called with two copies, with one, and with none.
+
+    Args:
+        dosage: (s, v).
+        ones: (set, s) 1 for the samples of a set.
+        n_copies: (set, v) sums of dosages.
+        n_known: (set, v) samples with a dosage.
+    """
     if dosage.dtype == np.int8:
-        n_two, n_one, n_none = (np.count_nonzero(dosage == copies, axis=0).astype(np.int64) for copies in (2, 1, 0))
-        return n_two, n_one, n_none
+        n_two = ones @ (dosage == 2).astype(np.float64)
+        n_one = n_copies - 2 * n_two
+        return n_two, n_one, n_known - n_one - n_two
     ends = [((copies - 1) * DOSAGE_STEPS + _FROM_WHOLE, copies * DOSAGE_STEPS - _FROM_WHOLE) for copies in (1, 2)]
     (none_to, one_from), (one_to, two_from) = ends
-    n_two = np.count_nonzero((dosage >= two_from) & (dosage != missing_code(dosage)), axis=0)
-    n_one = np.count_nonzero((dosage >= one_from) & (dosage <= one_to), axis=0)
-    n_none = np.count_nonzero(dosage <= none_to, axis=0)
-    return n_two.astype(np.int64), n_one.astype(np.int64), n_none.astype(np.int64)
+    is_two = (dosage >= two_from) & (dosage != missing_code(dosage))
+    is_one = (dosage >= one_from) & (dosage <= one_to)
+    n_two, n_one, n_none = (ones @ called.astype(np.float64) for called in (is_two, is_one, dosage <= none_to))
+    return n_two, n_one, n_none
 
 
 def join_statistics(parts: list[Statistics]) -> Statistics:

@@ -122,7 +122,8 @@ def _header(file: InputFile) -> tuple[list[str], set[str]]:
         with open_quietly(file) as vcf:
             names, fields = list(vcf.header.samples), {*vcf.header.formats}
     except (OSError, ValueError) as error:
-        raise DataError(f"{file.label}: can't be read as VCF or BCF: {_words(error)}.") from error
+        why = _words(error).replace(str(file.path), file.label)
+        raise DataError(f"{file.label}: can't be read as VCF or BCF: {why}. Is its header there, whole?") from error
     if not names:
         raise DataError(f"{file.label}: has no samples: a list of sites. Name a file with genotypes.")
     return names, fields
@@ -162,4 +163,4 @@ def _as_sites(rows: list[tuple[int, int, int, int, str, str, str]], names: tuple
 
 def _words(error: Any) -> str:
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return str(said).replace("b'", "'").rstrip(".")
+    return str(said).replace("b'", "'").rstrip(".?")

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from genotune.genome.contig_names import bare_name, contig_codes
+from genotune.genome.chromosomes import common_names
+from genotune.genome.contig_names import contig_codes
 from genotune.store import DOSAGE_STEPS, NO_POSITION, DosageArray, FloatArray, IntArray, TextArray, missing_code
 
 Flags = NDArray[np.bool_]
@@ -105,9 +106,9 @@ class Pairs(NamedTuple):
 def match_alleles(wanted: VariantTable, found: VariantTable, *, ambiguous_maf: float = 0.4) -> AlleleMatch:
     """The row of each wanted variant in another table.
 
-    Variants are the same at one place (chr1 and 1 are one contig) with the same two alleles; without a position in one
-    of both tables, by ID and alleles. Of several, the one that is spelled most alike is taken. Alleles of one letter
-    may be named on the other strand.
+    Variants are the same at one place (chr1 and 1 are one contig, so are X and 23) with the same two alleles; without a
+    position in one of both tables, by ID and alleles. Of several, the one that is spelled most alike is taken. Alleles
+    of one letter may be named on the other strand.
 
     Args:
         wanted: for which rows are looked for.
@@ -215,9 +216,10 @@ def _place_keys(wanted: VariantTable, found: VariantTable) -> tuple[IntArray, In
     """(variant,) of each table: one number for contig and start."""
     numbers: dict[str, int] = {}
     keys = []
-    for table in (wanted, found):
-        names, codes = contig_codes(table.contigs)
-        of_name = np.array([numbers.setdefault(bare_name(name), len(numbers)) for name in names], dtype=np.int64)
+    contigs = [contig_codes(table.contigs) for table in (wanted, found)]
+    common = common_names(name for names, _ in contigs for name in names)
+    for table, (names, codes) in zip((wanted, found), contigs, strict=True):
+        of_name = np.array([numbers.setdefault(common[name], len(numbers)) for name in names], dtype=np.int64)
         of_variant = of_name[codes] if len(codes) else np.empty(0, dtype=np.int64)
         keys.append((of_variant << _PLACE_BITS) + table.starts)
     return keys[0], keys[1]

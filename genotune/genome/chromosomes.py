@@ -17,6 +17,8 @@ _HUMAN_AUTOSOMES: Final = 22
 _AFTER_AUTOSOMES: Final[tuple[ChromosomeKind, ...]] = ("x", "y", "xy", "mt")
 """What PLINK's codes after those of the autosomes stand for."""
 
+_HAPLOID: Final[tuple[ChromosomeKind, ...]] = ("x", "y", "mt")
+
 _SEX: Final[Mapping[str, ChromosomeKind]] = {"X": "x", "Y": "y", "XY": "xy", "PAR": "xy", "PAR1": "xy", "PAR2": "xy"}
 _ARM: Final = re.compile(r"[1-9][0-9]{0,2}[A-Z]{1,2}")
 """2L and 3R of a fly, 1A of wheat: a number, and a part of that chromosome."""
@@ -45,6 +47,36 @@ def chromosome_kinds(contigs: Iterable[str], *, n_autosomes: int | None = None) 
         roman -= {"X"}  # a yeast has a tenth chromosome, a worm only the X of its sex
     roman = roman if roman & {"II", "III"} else set()
     return {name: "autosome" if text in roman else _kind(text, n_autosomes=n_autosomes) for name, text in bare.items()}
+
+
+def common_names(contigs: Iterable[str]) -> Mapping[str, str]:
+    """One name for all ways in which files write a chromosome: 'X' for X, chrX and PLINK's 23, '7' for chr7.
+
+    Args:
+        contigs: of all files that are compared, so that a number means the same in each of them: where one goes past
+            26, all numbers are autosomes.
+    """
+    kinds = chromosome_kinds(contigs)
+    return {name: kind.upper() if kind in _AFTER_AUTOSOMES else bare_name(name) for name, kind in kinds.items()}
+
+
+def haploid_note(contigs: TextArray, *, label: str, n_autosomes: int | None = None) -> tuple[str, ...]:
+    """What a person should know of variants of which some people have one copy; nothing if there are none.
+
+    Source: PLINK 2 documentation, --xchr-model 2, and file formats: a haploid call is kept as the homozygous one.
+    """
+    names, codes = np.unique(contigs, return_inverse=True)
+    kinds = chromosome_kinds(names.tolist(), n_autosomes=n_autosomes)
+    counts = np.bincount(codes, minlength=len(names))
+    haploid = {name: int(n) for name, n in zip(names.tolist(), counts, strict=True) if kinds[name] in _HAPLOID}
+    if not haploid:
+        return ()
+    listed = ", ".join(f"{n:,} on {name}" for name, n in haploid.items())
+    return (
+        f"{label}: {listed}: a single copy (of X in males, of Y and MT) counts as two, as plink2 --glm takes X. "
+        "Frequencies and Hardy-Weinberg tests count it so too, in which plink2 counts males apart: min_hwe_p takes "
+        "variants on X for faulty where both sexes are there.",
+    )
 
 
 def is_kind(contigs: TextArray, kind: ChromosomeKind, *, n_autosomes: int | None = None) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ Axes: s sample, q dimension of a basis.
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genotune.store import FloatArray, Values
 
@@ -14,6 +15,9 @@ _CONSTANT: Final = 1e-13
 
 _DEPENDENT: Final = 1e-6
 """A direction this short beside standardized columns is rounding: covariates have seven digits."""
+
+_ROUNDING: Final = 1e-5
+"""Float32 can't tell a smaller spread, relative to the mean, from rounding."""
 
 _STEP: Final = 2.0**-40
 """Bases are whole multiples of it, so that sums of whole dosages times a basis are exact in float64, whatever their
@@ -44,6 +48,23 @@ def standardized(columns: FloatArray | Values) -> Values:
     length = np.linalg.norm(centred, axis=0)
     varies = length > _CONSTANT * np.linalg.norm(exact, axis=0)
     return np.asarray(centred[:, varies] / length[varies])
+
+
+def dependent_columns(columns: FloatArray | Values) -> NDArray[np.bool_]:
+    """(q,) whether each column is constant, or a sum of multiples of those before it and of the intercept.
+
+    Args:
+        columns: (s, q) as float32 holds them, more rows than columns.
+    """
+    values = columns.astype(np.float64)
+    n, q = values.shape
+    assert n > q, f"{n} rows, {q} columns"
+    means, scales = values.mean(axis=0), values.std(axis=0)
+    constant = scales <= _ROUNDING * np.abs(means)
+    design = np.ones((n, 1 + q))
+    design[:, 1:] = (values - means) / np.where(constant, 1, scales)
+    left_over = np.abs(np.diag(np.linalg.qr(design, mode="r")))[1:] / np.sqrt(n)
+    return np.asarray(constant | (left_over < _ROUNDING))
 
 
 def orthonormal(columns: Values) -> Values:

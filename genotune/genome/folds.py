@@ -22,13 +22,19 @@ def assign_folds(groups: IntArray, weights: IntArray, *, n_folds: int, seed: int
         n_folds: at most as many as there are groups.
         seed: of the shuffle.
     """
-    names = np.unique(groups[groups != UNKNOWN])
+    has_group = groups != UNKNOWN
+    names, number = np.unique(groups[has_group], return_inverse=True)
     assert 2 <= n_folds <= len(names), (n_folds, len(names))
-    held, fold_of = np.zeros(n_folds, dtype=np.int64), {}
-    for group in np.random.default_rng(seed).permutation(names).tolist():
-        fold_of[group] = int(held.argmin())
-        held[fold_of[group]] += max(1, int(weights[groups == group].sum()))
-    return np.array([fold_of.get(group, UNKNOWN) for group in groups.tolist()], dtype=np.int64)
+    of_group = np.zeros(len(names), dtype=np.int64)
+    np.add.at(of_group, number, weights[has_group])
+    held, fold_of = [0] * n_folds, np.empty(len(names), dtype=np.int64)
+    for group in np.random.default_rng(seed).permutation(len(names)).tolist():
+        least = min(range(n_folds), key=held.__getitem__)
+        fold_of[group] = least
+        held[least] += max(1, int(of_group[group]))
+    of_member = np.full(len(groups), UNKNOWN, dtype=np.int64)
+    of_member[has_group] = fold_of[number]
+    return of_member
 
 
 def hold_out_in_turn(

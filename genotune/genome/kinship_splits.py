@@ -9,8 +9,11 @@ from genotune.errors import Problem
 from genotune.genome.kinship import DEGREE_NAMES, FEWEST_VARIANTS, KinPairs, count_degrees, kin_groups
 from genotune.genome.sample_groups import Groups, SampleTable
 from genotune.genome.sample_splits import SampleSplitSettings
-from genotune.genome.shares import Share
+from genotune.genome.shares import MaybeShare, Share
 from genotune.store import IntArray
+
+MOST_FOR_KIN: Final = 100_000
+"""Samples of whom every pair is held against each other in an hour of one CPU; five times as many would take a day."""
 
 _FEWEST_GROUPS: Final = 3
 
@@ -27,7 +30,7 @@ class KinshipSplitSettings(SampleSplitSettings):
     by: Literal["kinship"]
     degree: Annotated[int, Field(ge=1, le=3)] = 2
     validation: Share
-    test: Share
+    test: MaybeShare = None
 
     def notes(self, table: SampleTable) -> tuple[str, ...]:
         """How many pairs and groups there are, before what `SampleSplitSettings.notes` says."""
@@ -50,6 +53,8 @@ class KinshipSplitSettings(SampleSplitSettings):
 
     def _source_problems(self, table: SampleTable) -> list[Problem]:
         """Degrees that can't be told here, or join so many that too few are left to hold out."""
+        if len(table.families) > MOST_FOR_KIN:
+            return [_too_many(len(table.families))]
         pairs = _pairs(table)
         fewest, name = FEWEST_VARIANTS[self.degree], DEGREE_NAMES[self.degree]
         fault, nearer = None, 0
@@ -63,7 +68,8 @@ class KinshipSplitSettings(SampleSplitSettings):
             nearer = pairs.farthest
             fault = f"more pairs than can be kept are kin of the {name} or nearer; few samples are apart."
         else:
-            n, wanted = len(table.families), self.validation + self.test
+            assert isinstance(self.held_out, float), "kin have no names"
+            n, wanted = len(table.families), self.validation + self.held_out
             free = [n - self._largest(table, degree) for degree in range(1, self.degree + 1)]
             if free[-1] < wanted * n - 1:
                 nearer = max((degree for degree, left in enumerate(free, start=1) if left >= wanted * n - 1), default=0)
@@ -100,6 +106,15 @@ class KinshipSplitSettings(SampleSplitSettings):
 
     def _at(self, table: SampleTable, degree: int) -> IntArray:
         return kin_groups(_pairs(table), n_samples=len(table.families), degree=degree)
+
+
+def _too_many(n_samples: int) -> Problem:
+    message = (
+        f"found {n_samples:,} samples; every pair of them would be held against each other, which is done up to "
+        f"{MOST_FOR_KIN:,}. Tell kin with another tool (KING, or plink2 --make-king-table), give each chain of "
+        "relatives a number in a column of the table of samples, and split by: column."
+    )
+    return Problem(("by",), message)
 
 
 def _pairs(table: SampleTable) -> KinPairs:

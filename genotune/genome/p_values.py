@@ -48,6 +48,33 @@ def log10_p_of_z(z: Values) -> Values:
     return np.asarray((log_ndtr(-np.abs(z)) + np.log(2)) / np.log(10))
 
 
+def log10_p_of_share(share: Values, *, q: int, df: int) -> Values:
+    """log10 of the p-value of the F-test by which q regressors explain a share of variance, NaN where the share is.
+
+    p = I_x(df / 2, q / 2) with x = 1 - share, I being the regularised incomplete beta function; 1 where there is no
+    regressor or no degree of freedom is left.
+    Source: Abramowitz and Stegun 1964, equation 26.6.2 with 26.5.8.
+
+    Args:
+        share: of the variance beside other regressors, from 0 to 1; of any shape.
+        q: regressors.
+        df: degrees of freedom of the rest.
+    """
+    from scipy.special import betainc, betaln
+
+    if not q or df <= 0:
+        return np.where(np.isnan(share), np.nan, 0.0)
+    a, b, x = df / 2, q / 2, 1 - np.asarray(share, np.float64)
+    p = betainc(a, b, x)
+    found = np.log10(np.maximum(p, _LEAST), out=np.full(p.shape, np.nan), where=~np.isnan(p))
+    far = p < _FAR_TAIL
+    if far.any():
+        far_x = np.maximum(x[far], np.finfo(np.float64).tiny)
+        front = a * np.log(far_x) + b * np.log1p(-far_x) - np.log(a) - betaln(a, b)
+        found[far] = (front + np.log(_beta_fraction(np.full(len(far_x), a), b, x=far_x))) / np.log(10)
+    return np.asarray(found)
+
+
 def _beta_fraction(a: Values, b: float, *, x: Values) -> Values:
     """I_x(a, b) a B(a, b) / (x^a (1 - x)^b), where x is below (a + 1) / (a + b + 2).
 

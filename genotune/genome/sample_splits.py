@@ -11,8 +11,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from genotune.errors import Problem
 from genotune.genome.contig_names import name_some
 from genotune.genome.fold import Fold
+from genotune.genome.outer_folds import NO_TEST, TWO_TESTS, OuterFolds, fault_of_fold, hold_out_part
 from genotune.genome.sample_groups import UNKNOWN, Groups, SampleTable, group_by, hold_out
-from genotune.genome.shares import ColumnNames, Share, ShareOrNames
+from genotune.genome.shares import ColumnNames, MaybeShare, MaybeShareOrNames, Share, ShareOrNames
 from genotune.settings import Settings
 from genotune.store import IntArray
 
@@ -29,23 +30,41 @@ class SampleSplitSettings(Settings, ABC):
 
     Attributes:
         validation: samples on which trials are compared: a share of all, or the names of their groups.
-        test: samples that no trial sees: a share of all, or the names of their groups.
+        outer_folds: in the place of `test`: so many parts of the groups, each of which is the test split of a sweep of
+            its own (nested folds).
+        outer_fold: the one of them, from 1, that is this sweep's; a group of sweeps gives each its own.
+        test: samples that no trial sees: a share of all, or the names of their groups; null: an outer fold.
         seed: of the choice.
     """
 
     of: ClassVar[Literal["contigs", "samples"]] = "samples"
 
     validation: ShareOrNames
-    test: ShareOrNames
+    outer_folds: OuterFolds | None = None
+    outer_fold: Annotated[int, Field(ge=1)] | None = None
+    test: MaybeShareOrNames = None
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("outer_fold")
+    @classmethod
+    def _is_one_of_them(cls, outer_fold: int | None, info: ValidationInfo) -> int | None:
+        fault = fault_of_fold(outer_fold, info.data.get("outer_folds"))
+        if fault is not None and "outer_folds" in info.data:
+            raise ValueError(fault)
+        return outer_fold
 
     @field_validator("test")
     @classmethod
-    def _leaves_some(cls, test: float | tuple[str, ...], info: ValidationInfo) -> float | tuple[str, ...]:
-        validation = info.data.get("validation")
-        if isinstance(validation, float) and isinstance(test, float) and validation + test >= 1:
+    def _leaves_some(cls, test: float | tuple[str, ...] | None, info: ValidationInfo) -> float | tuple[str, ...] | None:
+        validation, n_folds = info.data.get("validation"), info.data.get("outer_folds")
+        if "outer_folds" in info.data and (test is None) == (n_folds is None):
+            raise ValueError(NO_TEST if test is None else TWO_TESTS)
+        if n_folds is not None and isinstance(validation, tuple):
+            raise ValueError("outer_folds test every group in turn, so validation can't name some. Give it a share.")
+        held_out, name = (test, "test") if n_folds is None else (1 / n_folds, "an outer fold")
+        if isinstance(validation, float) and isinstance(held_out, float) and validation + held_out >= 1:
             raise ValueError(
-                f"validation ({validation:g}) and test ({test:g}) leave nothing to train on; "
+                f"validation ({validation:g}) and {name} ({held_out:g}) leave nothing to train on; "
                 "their sum must be less than 1."
             )
         return test
@@ -60,12 +79,12 @@ class SampleSplitSettings(Settings, ABC):
         if found:
             return found
         groups = self._groups(table)
-        found = [*self._number_problems(groups), *self._name_problems(groups.names)]
+        found = [*self._number_problems(groups), *self._fold_problems(groups), *self._name_problems(groups.names)]
         return found or self._empty_problems(groups)
 
     def resolve(self, table: SampleTable) -> Fold:
         """The samples of each split, once `problems` has found nothing."""
-        return hold_out(self._groups(table), self.validation, self.test, seed=self.seed)
+        return self._hold_out(self._groups(table))
 
     def notes(self, table: SampleTable) -> tuple[str, ...]:
         """What a person should know of the split, once `problems` has found nothing."""
@@ -76,13 +95,32 @@ class SampleSplitSettings(Settings, ABC):
             rest = "it trains, since its" if n_unknown == 1 else "they train, since their"
             notes.append(f"{who} no {' or '.join(self._parts)}: {rest} relatives may be in any split.")
         fold = self.resolve(table)
-        for split, wanted, held in (("validation", self.validation, fold.validation), ("test", self.test, fold.test)):
+        for split, wanted, held in (
+            ("validation", self.validation, fold.validation),
+            ("test", self.held_out, fold.test),
+        ):
             if isinstance(wanted, float) and abs(len(held) - wanted * n) > max(1, _FAR_OFF * wanted * n):
                 notes.append(
                     f"{split} holds {len(held)} of {n} samples, where {wanted:g} of them was asked for: groups are "
                     "taken whole. Another seed may come nearer."
                 )
         return tuple(notes)
+
+    @property
+    def held_out(self) -> float | tuple[str, ...]:
+        """What test takes of the samples: a share, or the names of their groups."""
+        if self.test is not None:
+            return self.test
+        assert self.outer_folds is not None, "test or outer_folds"
+        return 1 / self.outer_folds
+
+    def _hold_out(self, groups: Groups) -> Fold:
+        if self.outer_folds is None:
+            return hold_out(groups, self.validation, self.held_out, seed=self.seed)
+        assert self.outer_fold is not None, "checked above"
+        assert isinstance(self.validation, float), "checked above"
+        part, n_folds = self.outer_fold - 1, self.outer_folds
+        return hold_out_part(groups, self.validation, part=part, n_folds=n_folds, seed=self.seed)
 
     @property
     @abstractmethod
@@ -118,6 +156,14 @@ class SampleSplitSettings(Settings, ABC):
         )
         return [Problem((self._key,), message)]
 
+    def _fold_problems(self, groups: Groups) -> list[Problem]:
+        """More outer folds than there are groups to test."""
+        n = len(groups.names)
+        if self.outer_folds is None or self.outer_folds <= n:
+            return []
+        message = f"found {self.outer_folds}; there are {n} groups to test, each in one fold. Ask for {n} or fewer."
+        return [Problem(("outer_folds",), message)]
+
     def _name_problems(self, known: Sequence[str]) -> list[Problem]:
         """What is wrong with groups that the spec names."""
         found: list[Problem] = []
@@ -141,7 +187,7 @@ class SampleSplitSettings(Settings, ABC):
 
     def _empty_problems(self, groups: Groups) -> list[Problem]:
         """A split for which the groups that the spec names leave nothing."""
-        fold = hold_out(groups, self.validation, self.test, seed=self.seed)
+        fold = self._hold_out(groups)
         for split, held in (("validation", fold.validation), ("test", fold.test)):
             if not len(held):
                 other = "test" if split == "validation" else "validation"
@@ -252,7 +298,7 @@ class RandomSplitSettings(SampleSplitSettings):
 
     by: Literal["random"]
     validation: Share
-    test: Share
+    test: MaybeShare = None
 
     def notes(self, table: SampleTable) -> tuple[str, ...]:
         """A warning, before what `SampleSplitSettings.notes` says."""

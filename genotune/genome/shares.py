@@ -62,11 +62,19 @@ def _is_number(text: str) -> bool:
 Share = Annotated[float, BeforeValidator(_share)]
 """Part of the samples: more than 0, less than 1."""
 
+MaybeShare = Annotated[float | None, BeforeValidator(lambda found: None if found is None else _share(found))]
+"""A share, or nothing."""
+
 BasesShare = Annotated[float, BeforeValidator(partial(_share, of="bases"))]
 """Part of the bases: more than 0, less than 1."""
 
 ShareOrNames = Annotated[float | tuple[str, ...], BeforeValidator(_share_or_names)]
 """A share, or the names of groups."""
+
+MaybeShareOrNames = Annotated[
+    float | tuple[str, ...] | None, BeforeValidator(lambda found: None if found is None else _share_or_names(found))
+]
+"""A share, the names of groups, or nothing."""
 
 ColumnNames = Annotated[str | tuple[str, ...], BeforeValidator(_column_or_columns)]
 """One column, or several, each once."""

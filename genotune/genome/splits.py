@@ -1,6 +1,6 @@
 """How a spec may split its data. To add a way: a file here, and its name in the union below."""
 
-from typing import Annotated
+from typing import Annotated, Final, get_args
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from genotune.genome.sample_splits import (
 from genotune.genome.track_splits import TrackSplitSettings
 
 __all__ = [
+    "NESTED",
     "ColumnSplitSettings",
     "ContigGroupSplitSettings",
     "ContigSplitSettings",
@@ -48,3 +49,10 @@ SplitSettings = Annotated[
     Field(discriminator="by"),
 ]
 """The registry."""
+
+NESTED: Final = frozenset(
+    get_args(kind.model_fields["by"].annotation)[0]
+    for kind in get_args(get_args(SplitSettings)[0])
+    if "outer_folds" in kind.model_fields
+)
+"""The words of those that may hold out each part in turn, as nested folds."""

@@ -5,7 +5,7 @@ training samples, which says nothing of anybody. With too few of the model's var
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,6 +19,8 @@ from genotune.data.sample_table import PhenotypeTable, column_problem, read_tabl
 from genotune.errors import DataError
 from genotune.genome.allele_matching import ABSENT, AlleleMatch, VariantTable, match_alleles, turned_round
 from genotune.genome.genotype_moments import genotype_moments
+from genotune.genome.strand_evidence import Reconciled, is_palindrome, keep_sure_strands
+from genotune.interpretation.cohort_tables import cohort_features
 from genotune.store import DOSAGE_STEPS, DosageArray, FloatArray, IntArray, TextArray, Values
 from genotune.trainables.model import GenotypeModel
 
@@ -51,7 +53,13 @@ class Predictions(NamedTuple):
 
 
 def predict_cohort(
-    model: GenotypeModel, genotypes: GenotypeFile, *, table: Path | None, min_coverage: float
+    model: GenotypeModel,
+    genotypes: GenotypeFile,
+    *,
+    table: Path | None,
+    min_coverage: float,
+    tables: Mapping[str, Path] | None = None,
+    fills: bool = False,
 ) -> Predictions:
     """Predict the trait of every sample of a cohort.
 
@@ -60,11 +68,13 @@ def predict_cohort(
         genotypes: of the cohort; decoded by parts.
         table: of the cohort's samples, with the covariates that the model takes; None: it takes none.
         min_coverage: share of the model's variants that the cohort must have.
+        tables: further tables of the samples by the names that the model knows them under; None: there are none.
+        fills: whether columns of these that are not there are taken as unknown.
 
     Raises:
-        DataError: too few of the variants are there, a covariate is not, or a file is damaged.
+        DataError: too few of the variants are there, a covariate or a column is not, or a file is damaged.
     """
-    match = _match(model, genotypes)
+    match, strand_notes = _match(model, genotypes)
     n = len(match.rows)
     if match.n_found < min_coverage * n:
         raise DataError(
@@ -73,39 +83,37 @@ def predict_cohort(
             f"{np.floor(100 * match.n_found / n) / 100:g}."
         )
     rows, covariates, notes = _covariates(model, genotypes, table)
-    parts = [model.predict(dosage, covariates[some]) for some, dosage in _dosages(model, genotypes, rows, match=match)]
+    features, more = cohort_features(model, genotypes, tables or {}, fills=fills)
+    beside = np.concatenate([covariates, features[rows]], axis=1)
+    parts = [model.predict(dosage, beside[some]) for some, dosage in _dosages(model, genotypes, rows, match=match)]
     values = np.concatenate(parts).reshape(len(rows), -1)
     fam = genotypes.samples
     return Predictions(
         samples=np.stack([fam.fids[rows], fam.iids[rows]], axis=1),
-        names=_names(model),
+        names=model.output_names,
         values=values,
-        notes=(*genotypes.notes, f"{genotypes.label}: {match.words()}", *notes),
+        notes=(
+            *genotypes.notes,
+            *(f"{genotypes.label}: {words}" for words in (match.words(), *strand_notes)),
+            *notes,
+            *more,
+        ),
     )
 
 
-def _names(model: GenotypeModel) -> tuple[str, ...]:
-    if model.kind == "multiclass":
-        return tuple(f"{model.trait}={name}" for name in model.classes)
-    return (f"{model.trait}={model.classes[1]}",) if model.kind == "binary" else (model.trait,)
-
-
-def _match(model: GenotypeModel, genotypes: GenotypeFile) -> AlleleMatch:
+def _match(model: GenotypeModel, genotypes: GenotypeFile) -> Reconciled:
     """Where the model's variants are; for those whose strand only a frequency tells, the cohort's is reckoned."""
     wanted, theirs = VariantTable(*model.variants), genotypes.variants
     frequency = np.zeros(genotypes.n_variants, dtype=np.float32)  # far from a half: every place is found at first
-    rows = match_alleles(wanted, VariantTable(*theirs, frequency)).rows
-    palindromes = np.flatnonzero((rows != ABSENT) & _is_palindrome(wanted))
+    anywhere = wanted._replace(frequency=np.zeros(len(wanted.ids), dtype=np.float32))
+    rows = match_alleles(anywhere, VariantTable(*theirs, frequency)).rows
+    palindromes = np.flatnonzero((rows != ABSENT) & is_palindrome(wanted))
     frequency[:] = np.nan
     everyone = np.arange(genotypes.n_samples)
     for part in _blocks(rows[palindromes], n_samples=len(everyone)):
         frequency[part] = genotype_moments(genotypes.decoder.decode(everyone, part), everyone).frequency
-    return match_alleles(wanted, VariantTable(*theirs, frequency))
-
-
-def _is_palindrome(table: VariantTable) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    pairs = np.char.upper(np.char.add(table.counted, table.other))
-    return np.isin(pairs, ("AT", "TA", "CG", "GC"))
+    found = VariantTable(*theirs, frequency)
+    return keep_sure_strands(match_alleles(wanted, found), wanted, found, rows=rows)
 
 
 def _blocks(rows: IntArray, *, n_samples: int) -> Iterator[IntArray]:
@@ -138,7 +146,7 @@ def _dosages(
 def _covariates(
     model: GenotypeModel, genotypes: GenotypeFile, table: Path | None
 ) -> tuple[IntArray, FloatArray, tuple[str, ...]]:
-    """Rows of the samples that have all covariates, and those, (sample, covariate); with notes of the others.
+    """Rows of the samples that have what covariates the model needs, and those, (sample, covariate); with notes.
 
     Raises:
         DataError: the model takes covariates and there is no table, or it lacks some.
@@ -153,12 +161,20 @@ def _covariates(
     match = match_samples(genotypes.samples, found, match_by=None, fam_label=genotypes.samples_label)
     values = np.stack([_column(found, name) for name in model.covariate_names], axis=1)[match.rows]
     values[match.rows < 0] = np.nan
+    if model.fills_covariates:
+        return everyone, values.astype(np.float32), (*match.notes, *_filled(values, named))
     has_all = np.isfinite(values).all(axis=1)
     if not has_all.any():
         raise DataError(f"{found.label}: no sample of {genotypes.samples_label} has all covariates ({named}).")
     n_out = int(np.count_nonzero(~has_all))
     notes = (f"{n_out:,} samples lack a covariate ({named}); nothing is predicted for them.",) if n_out else ()
     return everyone[has_all], values[has_all].astype(np.float32), (*match.notes, *notes)
+
+
+def _filled(values: Values, named: str) -> tuple[str, ...]:
+    n = int(np.count_nonzero(~np.isfinite(values).all(axis=1)))
+    words = f"{n:,} samples lack a covariate ({named}); it is filled in as it was for the training samples."
+    return (words,) if n else ()
 
 
 def _column(table: PhenotypeTable, name: str) -> Values:

@@ -1,7 +1,7 @@
 """`genotune predict`: a model by its name or folder, a cohort's genotypes, a table of predictions."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,8 +34,10 @@ def predict(
     min_coverage: float,
     dosage_field: str | None,
     workspace: Path,
+    tables: Mapping[str, Path] | None = None,
+    fills: bool = False,
 ) -> Predicted:
-    """Predict the trait of a cohort's samples and write the table.
+    """Predict the trait (or traits) of a cohort's samples and write the table.
 
     Args:
         model: a folder that holds a saved model, or its name in MLflow: NAME, NAME@ALIAS, models:/NAME@ALIAS or
@@ -46,6 +48,8 @@ def predict(
         min_coverage: share of the model's variants that the cohort must have.
         dosage_field: of a VCF: GT or DS; None: GT.
         workspace: whose MLflow store is asked for the model.
+        tables: further tables of the samples, by the names of the spec that the model was made with.
+        fills: whether columns of these that are not there are taken as unknown.
 
     Raises:
         UserError: there is no such model or file, or they don't fit each other.
@@ -61,6 +65,6 @@ def predict(
     if not isinstance(loaded, GenotypeModel):
         raise DataError(f"{model}: predicts tracks from sequence, not a trait from genotypes.")
     cohort = open_genotypes(Path.cwd(), list(genotypes), field=dosage_field)
-    predictions = predict_cohort(loaded, cohort, table=samples, min_coverage=min_coverage)
+    predictions = predict_cohort(loaded, cohort, table=samples, min_coverage=min_coverage, tables=tables, fills=fills)
     predictions.write(out)
     return Predicted(len(predictions.samples), predictions.notes)

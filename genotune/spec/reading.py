@@ -78,7 +78,7 @@ def read_spec(path: Path, *, text: str | None = None, code: Mapping[str, str] | 
     Raises:
         SpecError: every fault of the file, each as 'file:line: key: what is wrong'.
     """
-    text = _read(path) if text is None else text
+    text = read_text(path) if text is None else text
     try:
         source = parse_yaml(text)
     except YamlSyntaxError as error:
@@ -92,7 +92,7 @@ def read_spec(path: Path, *, text: str | None = None, code: Mapping[str, str] | 
     if settings is not None:
         problems += _crossed(settings, space)
     if problems:
-        raise _spec_error(path, source, problems)
+        raise spec_error_in(path, source, problems)
     assert settings is not None
     return _with_code(Spec(path, text, settings, space), code)
 
@@ -134,10 +134,15 @@ def fit_problems(spec: Spec, outline: Outline) -> list[Problem]:
 
 def spec_error(spec: Spec, problems: list[Problem]) -> SpecError:
     """The error that names the lines of these faults in the spec's file."""
-    return _spec_error(spec.path, parse_yaml(spec.text), problems)
+    return spec_error_in(spec.path, parse_yaml(spec.text), problems)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """What a search-space file says.
+
+    Raises:
+        SpecError: it can't be read, or is no text.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -153,7 +158,8 @@ def _read(path: Path) -> str:
         raise SpecError([f"{path}:{line}: not text in UTF-8; a search-space file is YAML."]) from None
 
 
-def _spec_error(path: Path, source: YamlSource, problems: list[Problem]) -> SpecError:
+def spec_error_in(path: Path, source: YamlSource, problems: list[Problem]) -> SpecError:
+    """The error that names the lines of these faults in a file that has been parsed."""
     lines: dict[str, int] = {}
     for problem in problems:
         number = source.line(problem.path)

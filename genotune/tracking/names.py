@@ -13,6 +13,8 @@ ENDED: Final = frozenset[str]({"FINISHED", "FAILED", "KILLED"})
 
 SWEEP_ID: Final = "genotune.sweep_id"
 ROLE: Final = "genotune.role"
+GROUP: Final = "genotune.group"
+GROUP_MEMBER: Final = "genotune.group_member"
 STATUS: Final = "genotune.status"
 REASON: Final = "genotune.reason"
 RUNG: Final = "genotune.rung"

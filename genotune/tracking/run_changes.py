@@ -301,8 +301,10 @@ def _validation(metrics: Mapping[str, float]) -> Mapping[str, float]:
 
 def _fact_tags(facts: Mapping[str, Any]) -> dict[str, str]:
     """What a sweep is looked up and compared by."""
-    objective = facts["objective"]
+    objective, group = facts["objective"], facts.get("group", {})
     tags = {
+        names.GROUP: group.get("id"),
+        names.GROUP_MEMBER: group.get("member"),
         "genotune.version": facts["versions"].get("genotune"),
         "genotune.spec_sha256": facts["spec_sha256"],
         "genotune.git_commit": facts["git_commit"],
@@ -339,7 +341,8 @@ def _dataset(facts: Mapping[str, Any]) -> DatasetFacts:
     features = [
         _tensor(data.get("dosage", "int8") if is_trait else "uint8", [-1], name="dosage" if is_trait else "sequence")
     ]
-    target = _tensor("float64", [-1], name="phenotype") if is_trait else None
+    several = [len(data["traits"])] if "traits" in data else []
+    target = _tensor("float64", [-1, *several], name="phenotype") if is_trait else None
     targets = [target or _tensor("float32", [len(tracks), -1], name="signal")]
     return DatasetFacts(
         name=names.metric_key(f"{data['kind']} {data['trait'] if is_trait else ' '.join(tracks)}")[:500],

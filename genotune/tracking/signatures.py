@@ -43,17 +43,23 @@ def _of_genotypes(model: GenotypeModel) -> Described:
     import numpy as np
     import pandas as pd
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema, TensorSpec
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
     from mlflow.types.schema import AnyType
 
     anything = AnyType()  # type: ignore[no-untyped-call]
-    names = (*model.variants.names, *model.covariate_names)
+    names = (*model.variants.names, *model.covariate_names, *(column.name for column in model.table_columns))
     shape = (-1, len(model.classes)) if model.kind == "multiclass" else (-1,)
     signature = ModelSignature(
         # Of any type: a column of whole numbers has no missing values in pandas, one with a gap holds floats.
         inputs=Schema([ColSpec(anything, name) for name in names]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), shape)]),
+        # Of several traits a table, whose columns say which is which.
+        outputs=Schema(
+            [ColSpec(DataType.float, name) for name in model.output_names]
+            if model.several
+            else [TensorSpec(np.dtype(np.float32), shape)]
+        ),
     )
     common = np.rint(2 * np.nan_to_num(model.variants.frequency)).tolist()
-    values = [[*common, *(0.0 for _ in model.covariate_names)]]
-    return Described(signature, pd.DataFrame(values, columns=list(names), dtype=float))
+    numbers = dict(zip(names, [*common, *(0.0 for _ in model.covariate_names)], strict=False))
+    of_tables = {column.name: column.levels[0] if column.levels else 0.0 for column in model.table_columns}
+    return Described(signature, pd.DataFrame([{**numbers, **of_tables}], columns=list(names)))

@@ -11,9 +11,10 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
+from genotune.data.further_tables import as_codes
 from genotune.errors import DataError
 from genotune.genome.sequence import encode
-from genotune.store import DOSAGE_STEPS, MISSING_DOSAGE, MISSING_STEPS, CodeArray, DosageArray, FloatArray
+from genotune.store import DOSAGE_STEPS, MISSING_DOSAGE, MISSING_STEPS, CodeArray, DosageArray, FloatArray, TableColumn
 from genotune.trainables import load_model
 from genotune.trainables.model import GenotypeModel, SequenceModel
 
@@ -26,7 +27,9 @@ class WinnerModel(PythonModel):
         trust_code = bool((context.model_config or {}).get("trust_code", False))
         self._model = load_model(Path(context.artifacts["model"]), trust_code=trust_code)
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> FloatArray:
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> FloatArray | pd.DataFrame:
         """Signal along the inner part of each sequence, or the trait of each sample.
 
         Args:
@@ -34,12 +37,14 @@ class WinnerModel(PythonModel):
             model_input: for tracks a column `sequence`, each as long as the model's input; lower case is taken as
                 upper, an unknown base is N. For a trait a row for each sample with a column for each variant, named
                 'id_counted allele' as in a .raw file of `plink2 --export A`, that holds the copies of that allele (from
-                0 to 2, in whole or not; missing where not known), and a column for each covariate. Other columns are
-                ignored.
+                0 to 2, in whole or not; missing where not known), a column for each covariate, and one for each column
+                of a further table, named 'table:column' (missing where not known; a category as text). Other columns
+                are ignored.
             params: MLflow's; not used.
 
         Returns:
-            (example, track, bin); or (sample,), of a trait with more than two classes (sample, class).
+            (example, track, bin); or (sample,), of a trait with more than two classes (sample, class); of several
+            traits a table with a row for each sample and a column for each trait, or 'trait=class'.
 
         Raises:
             DataError: a sequence of another length, or with a letter that is no nucleotide; a column that is not there,
@@ -47,7 +52,10 @@ class WinnerModel(PythonModel):
         """
         del context, params
         if isinstance(self._model, GenotypeModel):
-            return _predict_trait(self._model, model_input)
+            predicted = _predict_trait(self._model, model_input)
+            if not self._model.several:
+                return predicted
+            return pd.DataFrame(predicted, columns=list(self._model.output_names), index=model_input.index)
         assert isinstance(self._model, SequenceModel), type(self._model)
         return _predict_signal(self._model, model_input)
 
@@ -72,18 +80,28 @@ def _encode(row: int, sequence: str, *, length_bp: int) -> CodeArray:
 
 def _predict_trait(model: GenotypeModel, table: pd.DataFrame) -> FloatArray:
     names = model.variants.names
-    missing = [name for name in (*names, *model.covariate_names) if name not in table.columns]
+    wanted = (*names, *model.covariate_names, *(column.name for column in model.table_columns))
+    missing = [name for name in wanted if name not in table.columns]
     if missing:
         message = (
-            f"{len(missing)} of the model's {len(names) + len(model.covariate_names)} columns are not there: "
+            f"{len(missing)} of the model's {len(wanted)} columns are not there: "
             f"{', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}. Export the counted alleles that the names "
             "end in, e.g. with plink2 --export A --export-allele."
         )
         raise DataError(message)
     covariates = table[list(model.covariate_names)].to_numpy(dtype=np.float32)
-    if not np.isfinite(covariates).all():
+    if not model.fills_covariates and not np.isfinite(covariates).all():
         raise DataError(f"covariates {', '.join(model.covariate_names)}: a value is missing; fill it in first.")
-    return model.predict(_dosages(table[list(names)]), covariates)
+    columns = [_column_of_table(table[column.name], column) for column in model.table_columns]
+    return model.predict(_dosages(table[list(names)]), np.column_stack([covariates, *columns]))
+
+
+def _column_of_table(cells: "pd.Series[Any]", column: TableColumn) -> FloatArray:
+    """(sample,) numbers, of a category the index of each level; NaN where missing."""
+    if not column.levels:
+        return cells.to_numpy(dtype=np.float32, na_value=np.nan)
+    texts = np.where(cells.isna(), "", cells.astype(str)).astype(np.str_)
+    return as_codes(texts, column.levels, missing=())
 
 
 def _dosages(table: pd.DataFrame) -> DosageArray:

@@ -16,6 +16,7 @@ from genotune.trainables.genotype_cnn import GenotypeCNN
 from genotune.trainables.kmer_ridge import KmerRidge
 from genotune.trainables.model import MODEL_FILE, GenotypeModel, Model
 from genotune.trainables.poisson_cnn import PoissonCNN
+from genotune.trainables.several_traits import BY_TRAIT, SeveralTraits
 from genotune.trainables.torch_module import TorchModule
 from genotune.trainables.trainable import Trainable
 
@@ -93,6 +94,8 @@ def load_model(folder: Path, *, trust_code: bool = False) -> Model:
             "you trust who made it: load_model(..., trust_code=True), in MLflow "
             "load_model(..., model_config={'trust_code': True})."
         )
+    if BY_TRAIT in record:
+        return SeveralTraits.load(folder, load=load_model)
     model = kind.load_model(folder)
     if not isinstance(model, GenotypeModel):
         return model

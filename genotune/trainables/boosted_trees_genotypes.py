@@ -1,7 +1,7 @@
 """The family `boosted_trees` on genotypes: a trait from the dosages of its most associated variants."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,13 +10,14 @@ from genotune.store import GenotypeOutline, GenotypeStore, Splits
 from genotune.trainables.boosted_trees import BoostedTrees
 from genotune.trainables.boosters import Booster, Trees
 from genotune.trainables.class_weights import ClassWeight, class_weight_problems
+from genotune.trainables.genotype_trainable import Epochs, GenotypeTrainable
 from genotune.trainables.model import Model
 from genotune.trainables.preparation import Prepares
 from genotune.trainables.resampling import AsTheyAre, Resampling, resampling_problems, room_fault
 from genotune.trainables.trainable import FitPlan, Report
 
 
-class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], Prepares):
+class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], GenotypeTrainable, Prepares):
     """Hyperparameters of the trees on genotypes; see `BoostedTrees` and `Prepares` too.
 
     Attributes:
@@ -27,9 +28,6 @@ class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], Prepares):
             their gradient.
     """
 
-    needs: ClassVar[frozenset[str]] = GenotypeStore.columns
-    examples: ClassVar[str] = "samples"
-
     max_depth: Annotated[int, Field(ge=1, le=16)] = 3
     booster: Booster = Trees()
     class_weight: ClassWeight = "none"
@@ -38,7 +36,8 @@ class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], Prepares):
 
     def problems(self, outline: GenotypeOutline) -> list[Problem]:
         """More variants than are kept, or than fit memory as floats; classes where the trait has none."""
-        n_features = min(self.n_variants or outline.n_variants, outline.n_variants) + outline.n_covariates
+        n_variants = min(self.n_variants or outline.n_variants, outline.n_variants)
+        n_features = n_variants + outline.n_covariates + outline.n_features
         problems = class_weight_problems(self.class_weight, outline)
         problems += resampling_problems(self.resample, outline, n_features=n_features)
         fault = room_fault(outline.n_samples, n_features) if self.booster.kind == "gblinear" else None
@@ -47,9 +46,10 @@ class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], Prepares):
         problems += self.variant_problems(outline)
         return problems
 
-    def n_examples(self, outline: GenotypeOutline) -> int:
-        """Samples."""
-        return outline.n_samples
+    @property
+    def takes_unknown(self) -> bool:
+        """Trees send what is unknown to the better side of a split; sums and distances have no use for it."""
+        return self.booster.kind != "gblinear" and self.resample.kind not in {"smote", "adasyn"}
 
     def fit(
         self,
@@ -64,6 +64,12 @@ class GenotypeTrees(BoostedTrees[GenotypeOutline, GenotypeStore], Prepares):
         from genotune.trainables.genotype_trees import fit
 
         return fit(self, store, splits=splits, report=report, plan=plan, resume=resume)
+
+    def epochs(self, store: GenotypeStore, splits: Splits, *, plan: FitPlan, resume: Path | None = None) -> Epochs:
+        """See `GenotypeTrainable.epochs`."""
+        from genotune.trainables.genotype_trees import epochs
+
+        return epochs(self, store, splits, plan=plan, resume=resume)
 
     @classmethod
     def load_model(cls, folder: Path) -> Model:

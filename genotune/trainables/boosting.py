@@ -9,7 +9,7 @@ the uninterrupted one gives. It costs as much as a few rounds.
 import json
 import math
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -134,6 +134,21 @@ def boost(settings: BoostedTrees[Any, Any], task: Task, *, report: Report, plan:
     Raises:
         ResourceError: the plan asks for CUDA, and XGBoost finds none.
     """
+    epochs = boosting_epochs(settings, task, plan=plan, resume=resume)
+    value: float | None = None
+    while True:
+        try:
+            progress = epochs.send(value)
+        except StopIteration as ended:
+            model: Model = ended.value
+            return model
+        value = report(progress)
+
+
+def boosting_epochs(
+    settings: BoostedTrees[Any, Any], task: Task, *, plan: FitPlan, resume: Path | None
+) -> Generator[Progress, float | None, Model]:
+    """The same, waiting at the end of each epoch for the objective's value."""
     _check_device(plan.device)
     params = {**_params(settings, plan=plan), **task.objective}
     state = _State.load(resume) if resume else _State()
@@ -154,7 +169,7 @@ def boost(settings: BoostedTrees[Any, Any], task: Task, *, report: Report, plan:
             f"{settings.examples}_per_s": n_rounds * matrix.num_row() / (time.perf_counter() - started_s),
         }
         state = state._replace(trees=bytes(booster.save_raw("ubj")), epoch=epoch)
-        state = state.after(report(Progress(epoch, task.as_model(booster), metrics, state.save)))
+        state = state.after((yield Progress(epoch, task.as_model(booster), metrics, state.save)))
     return task.as_model(booster)
 
 

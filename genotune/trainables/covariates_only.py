@@ -84,7 +84,7 @@ class CovariatesOnly(GenotypeTrainable):
         targets = targets_of(store.kind, phenotype, n_classes=len(store.classes))
         weights = sample_weights(self.class_weight, store.kind, phenotype)
         coefficients = fit_linear(store.kind, columns, targets, weights=weights, penalty=self.penalty)
-        trait = Trait(store.trait, store.kind, store.classes, store.covariate_names)
+        trait = Trait.of_store(store)
         model = CovariatesOnlyModel(self, design, coefficients, trait=trait, variants=store.variants.first(0))
         loss = float(weights @ losses(store.kind, columns @ coefficients, targets) / len(samples))
 

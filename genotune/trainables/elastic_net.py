@@ -1,7 +1,8 @@
 """The family `elastic_net`: a few variants with weights, chosen by a penalty of their sizes and squares.
 
-Linear, logistic or Poisson regression, as the trait's kind asks; several classes each against the rest. Covariates are
-not penalised. One path serves every penalty that is tried with the same l1_ratio.
+Linear, logistic or Poisson regression, as the trait's kind asks; several classes each against the rest. Columns of
+further tables are penalised as variants are, covariates are not. One path serves every penalty that is tried with
+the same l1_ratio.
 Source: Zou and Hastie 2005 (the elastic net).
 """
 
@@ -84,7 +85,7 @@ class ElasticNet(GenotypeTrainable, Prepares):
         """Look the penalty up on its path and report once; see `Trainable.fit`.
 
         Reports train_loss, the mean weighted loss (of several classes the mean of their losses against the rest), and
-        the number of variants that have a weight.
+        the numbers of variants and of columns of further tables that have a weight.
 
         Raises:
             FitError: no variant varies among the training samples; or more of them would have a weight than fit memory.
@@ -97,10 +98,13 @@ class ElasticNet(GenotypeTrainable, Prepares):
         model = ElasticNetModel(
             self,
             terms,
-            trait=Trait(store.trait, store.kind, store.classes, store.covariate_names),
+            trait=Trait.of_store(store),
             variants=store.variants.first(lesson.dosage.shape[1]),
         )
         metrics = {"train_loss": loss, "variants_used": float(len(terms.places))}
+        if store.n_shrunk:
+            of_tables = terms.fixed[1 + store.n_fixed :]
+            metrics["features_used"] = float(np.count_nonzero(of_tables.any(axis=1)))
         return report_once(model, metrics, report=report)
 
     @classmethod
@@ -116,7 +120,7 @@ class SparseTerms(NamedTuple):
         places: (used,) the variants with a weight, rising.
         weights: (used, output) per copy of the counted allele.
         means: (used,) copies from which they count; a missing genotype has them.
-        fixed: (1 + covariate, output) of intercept and standardised covariates.
+        fixed: (1 + covariate, output) of intercept and standardised covariates, columns of tables among them.
         covariate_means: (covariate,) of the standardisation.
         covariate_scales: (covariate,) of the standardisation.
     """
@@ -240,13 +244,14 @@ def _lesson(settings: ElasticNet, store: GenotypeStore, samples: IntArray) -> _L
 def _solve(settings: ElasticNet, store: GenotypeStore, lesson: _Lesson) -> tuple[SparseTerms, float]:
     """The terms at the penalty, and the mean weighted loss with them on the training samples."""
     from genotune.trainables.elastic_net_path import ElasticNetPath, Problem
-    from genotune.trainables.standardised import StandardisedVariants, training_moments
+    from genotune.trainables.standardised import JoinedColumns, StandardisedVariants, training_moments
 
     kind: TargetKind = "binary" if store.kind == "multiclass" else store.kind
     key = (lesson.dosage.shape[1], lesson.samples.tobytes())
     moments = _PATHS.get(store, key, make=lambda: training_moments(lesson.dosage, lesson.samples))
-    variants = StandardisedVariants(lesson.dosage, lesson.samples, moments)
-    columns = lesson.design.columns(store.covariates[lesson.samples])
+    whole, n_fixed = lesson.design.columns(store.covariates[lesson.samples]), 1 + store.n_fixed
+    columns = whole[:, :n_fixed]
+    variants = JoinedColumns(StandardisedVariants(lesson.dosage, lesson.samples, moments), whole[:, n_fixed:])
 
     def new_path(output: int) -> ElasticNetPath:
         targets = lesson.targets[:, output]
@@ -258,12 +263,16 @@ def _solve(settings: ElasticNet, store: GenotypeStore, lesson: _Lesson) -> tuple
         make=lambda: [new_path(output) for output in range(lesson.targets.shape[1])],
     )
     solutions = [path.at(settings.penalty, variants) for path in paths]
-    index = np.unique(np.concatenate([solution.places for solution in solutions]))
-    used = moments.of(index)
-    weights = np.zeros((len(index), len(solutions)))
+    n_variants = lesson.dosage.shape[1]
+    of_tables = np.arange(n_variants, n_variants + store.n_shrunk)
+    chosen = np.unique(np.concatenate([of_tables, *(solution.places for solution in solutions)]))
+    found = np.zeros((len(chosen), len(solutions)))
     for output, solution in enumerate(solutions):
-        weights[np.searchsorted(index, solution.places), output] = solution.weights
-    fixed = np.stack([solution.fixed for solution in solutions], axis=1) * lesson.scale
+        found[np.searchsorted(chosen, solution.places), output] = solution.weights
+    index = chosen[: len(chosen) - len(of_tables)]
+    used, weights = moments.of(index), found[: len(index)]
+    fixed = np.stack([solution.fixed for solution in solutions], axis=1)
+    fixed = np.concatenate([fixed, found[len(index) :]]) * lesson.scale
     fixed[0] += lesson.centre
     terms = SparseTerms(
         places=index,

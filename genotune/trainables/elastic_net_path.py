@@ -20,7 +20,7 @@ import numpy as np
 from genotune.columns import TargetKind
 from genotune.store import IntArray, Values
 from genotune.trainables.generalised_linear import expected, fit_linear, losses, variances
-from genotune.trainables.standardised import StandardisedVariants
+from genotune.trainables.standardised import Columns
 from genotune.trainables.trainable import FitError
 
 LOWEST_PENALTY: Final = 1e-3
@@ -99,7 +99,7 @@ class ElasticNetPath:
         FitError: no variant tells anything of the trait.
     """
 
-    def __init__(self, problem: Problem, variants: StandardisedVariants) -> None:
+    def __init__(self, problem: Problem, variants: Columns) -> None:
         self._problem = problem
         fixed = fit_linear(
             problem.kind, problem.columns, problem.targets[:, None], weights=problem.weights, penalty=_RIDGE
@@ -117,7 +117,7 @@ class ElasticNetPath:
         self._screened = np.empty(0, dtype=np.int64)
         self._ended = False
 
-    def at(self, penalty: float, variants: StandardisedVariants) -> Solution:
+    def at(self, penalty: float, variants: Columns) -> Solution:
         """The solution at a penalty relative to the first, on a line between the two of the path that it lies between.
 
         Source of the interpolation: Friedman et al. 2010, as glmnet's `predict` does.
@@ -137,7 +137,7 @@ class ElasticNetPath:
     def _penalty(self, place: int) -> float:
         return self._highest * float(10 ** (-place / _STEPS_A_DECADE))
 
-    def _advance(self, variants: StandardisedVariants) -> None:
+    def _advance(self, variants: Columns) -> None:
         """Solve the next few penalties, and add those that hold for all variants."""
         problem, first = self._problem, len(self._solutions)
         places = range(first, first + _AT_ONCE)

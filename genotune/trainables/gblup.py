@@ -1,6 +1,7 @@
 """The family `ridge` on genotypes: genomic best linear unbiased prediction (GBLUP), solved once.
 
 Ridge regression on all variants at once, by the relationship of samples; its decomposition serves all penalties.
+Columns of further tables make a second relationship beside that of the variants; see `gblup_tables.py`.
 Source: VanRaden 2008 (GBLUP), Kang et al. 2008 (EMMA: REML by one eigendecomposition).
 """
 
@@ -11,8 +12,10 @@ import numpy as np
 from pydantic import Field
 
 from genotune.errors import DataError, Problem
+from genotune.genome.covariate_basis import dependent_columns
 from genotune.store import DosageArray, FloatArray, GenotypeOutline, GenotypeStore, IntArray, Splits, Values, Variants
 from genotune.trainables.gblup_solver import Relationship, centred, decompose, solve, variant_blocks, variant_weights
+from genotune.trainables.gblup_tables import choose_share, join, table_weights
 from genotune.trainables.genotype_trainable import GenotypeTrainable
 from genotune.trainables.importance import EFFECT, Importance, importance_of_effects
 from genotune.trainables.kept import Kept
@@ -45,6 +48,8 @@ class GBLUP(GenotypeTrainable, Prepares):
             estimated by REML on the training samples, of each class of a multiclass trait on its own.
         standardize: scale each variant to variance one (VanRaden 2008, method 2); else dosages are only centred
             (method 1), so that common variants weigh more.
+        table_share: of the variance that variants and columns of further tables explain together, the share of the
+            latter; null: estimated by REML. Without such tables it has no effect.
     """
 
     title: ClassVar[str] = "GBLUP"
@@ -54,10 +59,15 @@ class GBLUP(GenotypeTrainable, Prepares):
     family: Literal["ridge"] = "ridge"
     penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     standardize: bool = False
+    table_share: Annotated[float, Field(ge=0, le=1)] | None = None
 
     def problems(self, outline: GenotypeOutline) -> list[Problem]:
-        """See `Prepares.variant_problems`."""
-        return self.variant_problems(outline)
+        """See `Prepares.variant_problems`; a share of tables that are not there."""
+        problems = self.variant_problems(outline)
+        if self.table_share is not None and not outline.n_features:
+            message = f"found {self.table_share:g}; there are no further tables (data.tables). Remove it."
+            problems.append(Problem(("table_share",), message))
+        return problems
 
     def fit(
         self,
@@ -72,7 +82,8 @@ class GBLUP(GenotypeTrainable, Prepares):
 
         Reports train_loss, the mean squared residual (of classes, of their indicators); the penalty (of several
         classes the geometric mean); the heritability 1 / (1 + penalty), of several classes the mean, which of a
-        class is on the observed scale.
+        class is on the observed scale. With further tables that is split by their share: the variants' part is the
+        heritability, the tables' the table_variance.
 
         With n training samples, m variants and q fixed effects it costs O(n^2 m + n^3) for the first trial on the
         same variants and samples, and O(n^2 q + n q^2) for each penalty that is tried, by REML or by a later trial.
@@ -88,29 +99,37 @@ class GBLUP(GenotypeTrainable, Prepares):
         design = _design(store, samples)
         dosage = store.dosage[:, : self.n_variants]
         relationship = _RELATIONSHIPS.get(
-            store,
+            store.keeper,  # one decomposition for all traits that are known of the same samples
             (dosage.shape[1], self.standardize, samples.tobytes()),
             make=lambda: decompose(dosage, samples, standardize=self.standardize),
         )
-        mixed = solve(relationship, design.columns, targets=_targets(store, samples), penalty=self.penalty)
+        targets, columns = _targets(store, samples), store.covariates[samples, store.n_fixed :]
+        share = self.table_share if store.n_shrunk else 0.0
+        if share is None:
+            share = choose_share(relationship, columns, design.columns, targets=targets, penalty=self.penalty)
+        relationship = join(relationship, columns, share=share)
+        mixed = solve(relationship, design.columns, targets=targets, penalty=self.penalty)
         fixed = mixed.fixed[1:] / design.scales[:, None]
+        of_tables = table_weights(columns, share=share, alpha=mixed.alpha)
         terms = LinearTerms(
             weights=variant_weights(relationship, dosage, samples, alpha=mixed.alpha),
             means=relationship.means,
-            intercept=mixed.fixed[0] - design.means @ fixed,
-            covariate_weights=fixed,
+            intercept=mixed.fixed[0] - design.means @ fixed - columns.mean(axis=0, dtype=np.float64) @ of_tables,
+            covariate_weights=np.concatenate([fixed, of_tables]),
         )
         model = GBLUPModel(
             self,
             terms,
-            trait=Trait(store.trait, store.kind, store.classes, store.covariate_names),
+            trait=Trait.of_store(store),
             variants=store.variants.first(dosage.shape[1]),
         )
         metrics = {
             "train_loss": float(np.mean((mixed.penalties * mixed.alpha) ** 2)),
             "penalty": float(np.exp(np.log(mixed.penalties).mean())),
-            "heritability": float(np.mean(1 / (1 + mixed.penalties))),
+            "heritability": float((1 - share) * np.mean(1 / (1 + mixed.penalties))),
         }
+        if store.n_shrunk:
+            metrics["table_variance"] = float(share * np.mean(1 / (1 + mixed.penalties)))
         return report_once(model, metrics, report=report)
 
     @classmethod
@@ -121,6 +140,8 @@ class GBLUP(GenotypeTrainable, Prepares):
 
 class LinearTerms(NamedTuple):
     """What is added up to a prediction, in the units of the trait (of classes, of their indicators).
+
+    Columns of further tables stand among the covariates, the last of them.
 
     Attributes:
         weights: (variant, output) per copy of the counted allele.
@@ -218,22 +239,23 @@ def _design(store: GenotypeStore, samples: IntArray) -> _Design:
     Raises:
         DataError: there are too few samples, or a covariate is determined by those before it.
     """
-    n, q = len(samples), 1 + len(store.covariate_names)
+    n, q = len(samples), 1 + store.n_fixed
     if n <= q:
         raise DataError(
             f"found {n} training samples for {q} fixed effects (the intercept and {q - 1} covariates); ridge needs at "
             f"least {q + 1}. Give more samples, or fewer covariates."
         )
-    values = store.covariates[samples].astype(np.float64)
+    values = store.covariates[samples, : store.n_fixed].astype(np.float64)
     means, scales = values.mean(axis=0), values.std(axis=0)
     # Float32 can't tell a smaller spread from rounding.
     constant = scales <= _DEPENDENT * np.abs(means)
     columns = np.ones((n, q))
     columns[:, 1:] = (values - means) / np.where(constant, 1, scales)
-    left_over = np.abs(np.diag(np.linalg.qr(columns, mode="r")))[1:] / np.sqrt(n)
-    dependent = constant | (left_over < _DEPENDENT)
+    dependent = dependent_columns(values)
     if dependent.any():
-        named = ", ".join(repr(name) for name, bad in zip(store.covariate_names, dependent, strict=True) if bad)
+        named = ", ".join(
+            repr(name) for name, bad in zip(store.covariate_names[: store.n_fixed], dependent, strict=True) if bad
+        )
         raise DataError(
             f"covariates {named}: on the training samples each is constant or a sum of multiples of the covariates "
             "before it, so its effect can't be estimated. Leave it out."

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from genotune.errors import Problem
-from genotune.store import GenotypeOutline, GenotypeStore, Splits
+from genotune.store import GenotypeOutline, GenotypeStore, Splits, TraitsStore
 from genotune.trainables.class_weights import ClassWeight, class_weight_problems
 from genotune.trainables.genotype_trainable import GenotypeTrainable
 from genotune.trainables.model import Model
@@ -26,6 +26,10 @@ def _odd(width: int) -> int:
 
 class GenotypeCNN(GenotypeTrainable, Prepares):
     """Hyperparameters of the network and of its training; variants are laid in the order of the genome.
+
+    Several traits share all layers but the last one, and the preparation of genotypes (`prepare`), in which a variant
+    has the rank of the trait that it goes with best; a sample teaches the traits that it has.
+    Source: Caruana 1997, multitask learning.
 
     Attributes:
         channels: filters of a block.
@@ -45,6 +49,7 @@ class GenotypeCNN(GenotypeTrainable, Prepares):
 
     title: ClassVar[str] = "genotype CNN"
     complexity: ClassVar[int] = 3
+    learns_together: ClassVar[bool] = True
 
     family: Literal["genotype_cnn"] = "genotype_cnn"
     channels: Annotated[int, Field(ge=1, le=1024)] = 16
@@ -65,7 +70,7 @@ class GenotypeCNN(GenotypeTrainable, Prepares):
 
     def fit(
         self,
-        store: GenotypeStore,
+        store: GenotypeStore | TraitsStore,
         splits: Splits,
         *,
         report: Report,

@@ -1,5 +1,6 @@
 """What `genotype_cnn` learned: a network, and what turns its outputs into a trait."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -17,6 +18,7 @@ from genotune.trainables.model import (
     Trait,
     read_record,
     read_variants,
+    several_of_record,
     write_record,
     write_variants,
 )
@@ -34,7 +36,7 @@ class Outputs(NamedTuple):
     Attributes:
         design: standardisation of covariates.
         start: (output,) added to the network's output: where predictions begin, at the training mean.
-        scale: (1,) of a quantitative trait in its units; else one.
+        scale: (output,) of a quantitative trait in its units; else one.
     """
 
     design: Design
@@ -47,13 +49,13 @@ class Outputs(NamedTuple):
 
 
 class GenotypeCNNModel(GenotypeModel):
-    """A network that predicts a trait.
+    """A network that predicts one trait or several, the outputs of each after another.
 
     Args:
         settings: of the family.
         network: fitted, or being fitted.
         outputs: around it.
-        trait: what is predicted.
+        traits: what is predicted.
         variants: that it takes, in the store's order.
         device: where the network lies.
     """
@@ -66,12 +68,12 @@ class GenotypeCNNModel(GenotypeModel):
         network: GenotypeNetwork,
         outputs: Outputs,
         *,
-        trait: Trait,
+        traits: Sequence[Trait],
         variants: Variants,
         device: str = "cpu",
     ) -> None:
         self.settings, self.network, self.outputs, self.variants = settings, network, outputs, variants
-        self.trait, self.kind, self.classes, self.covariate_names = trait
+        self._name_traits(traits)
         self._device = device
 
     def to(self, device: str, *, n_threads: int = 1) -> None:
@@ -92,7 +94,10 @@ class GenotypeCNNModel(GenotypeModel):
                 codes = codes_tensor(dosage[part]).to(self._device)
                 found = self.network(codes, torch.from_numpy(columns[part]).to(self._device))
                 linear[part] = found.double().cpu().numpy()
-        return predicted_values(self.kind, linear * self.outputs.scale + self.outputs.start)
+        ends = np.cumsum([len(trait.output_names) for trait in self.traits])
+        parts = np.split(linear * self.outputs.scale + self.outputs.start, ends[:-1], axis=1)
+        each = [predicted_values(self.kind, part) for part in parts]
+        return np.concatenate([one.reshape(len(one), -1) for one in each], axis=1) if self.several else each[0]
 
     def save(self, folder: Path) -> None:
         """Write model.safetensors, variants.tsv and model.json."""
@@ -115,14 +120,14 @@ class GenotypeCNNModel(GenotypeModel):
         from safetensors.torch import load_file
 
         record, settings = read_record(folder, GenotypeCNN, file_format=_FORMAT)
-        tensors, trait = load_file(folder / _WEIGHTS_FILE), Trait.of_record(record)
+        tensors, traits = load_file(folder / _WEIGHTS_FILE), several_of_record(record) or (Trait.of_record(record),)
         around = {name: tensors.pop(f"outputs.{name}").numpy() for name in ("means", "scales", "start", "scale")}
         n_variants = record["n_variants"]
         network = GenotypeNetwork(
             settings,
             order=np.arange(n_variants),
             moments=Moments(*(np.zeros(n_variants, dtype=np.float32) for _ in range(2))),
-            n_covariates=len(trait.covariate_names),
+            n_covariates=len(traits[0].covariate_names),
             n_outputs=len(around["start"]),
         )
         try:
@@ -130,4 +135,4 @@ class GenotypeCNNModel(GenotypeModel):
         except RuntimeError as error:
             raise DataError(f"{folder / _WEIGHTS_FILE}: doesn't fit the network of {MODEL_FILE}: {error}") from error
         outputs = Outputs(Design(around["means"], around["scales"]), around["start"], around["scale"])
-        return cls(settings, network, outputs, trait=trait, variants=read_variants(folder))
+        return cls(settings, network, outputs, traits=traits, variants=read_variants(folder))

@@ -4,10 +4,11 @@ Every random draw is a function of the seed and the epoch: a fit that resumes at
 what the uninterrupted one gives.
 """
 
+import itertools
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,9 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from genotune.columns import TargetKind
-from genotune.store import GenotypeStore, IntArray, Splits, Values
-from genotune.trainables.class_weights import sample_weights
-from genotune.trainables.generalised_linear import LARGEST_LINEAR, fit_design, fit_linear, targets_of
+from genotune.store import FloatArray, GenotypeStore, IntArray, Splits, TraitsStore
+from genotune.trainables.generalised_linear import LARGEST_LINEAR, fit_design
 from genotune.trainables.genotype_cnn import GenotypeCNN
 from genotune.trainables.genotype_cnn_model import GenotypeCNNModel, Outputs
 from genotune.trainables.genotype_cnn_network import GenotypeNetwork, codes_tensor, genome_order
@@ -30,6 +30,7 @@ from genotune.trainables.standardised import Moments, training_moments
 from genotune.trainables.steering import Steering
 from genotune.trainables.torch_process import prepare_process, seed_torch
 from genotune.trainables.trainable import FitPlan, Progress, Report
+from genotune.trainables.trait_lesson import TraitLesson, lesson_of
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +39,13 @@ _REST: Final = "state.json"
 _STORE_SHARE: Final = 0.5
 """Of the device memory that a trial may use, the share that codes may take."""
 _CLIP_NORM: Final = 1.0
-_START_PENALTY: Final = 1e-3
 _MOMENTS: Final = Kept[Moments](most=4)
 _RESIDENT: Final = Kept[Tensor](most=1)
 
 
 def fit(
     settings: GenotypeCNN,
-    store: GenotypeStore,
+    store: GenotypeStore | TraitsStore,
     *,
     splits: Splits,
     report: Report,
@@ -102,16 +102,23 @@ def _room(plan: FitPlan) -> int:
 class _Loop:
     """One fit: the network, its optimiser, and how far it has come."""
 
-    def __init__(self, settings: GenotypeCNN, store: GenotypeStore, samples: IntArray, *, plan: FitPlan) -> None:
+    def __init__(
+        self, settings: GenotypeCNN, data: GenotypeStore | TraitsStore, samples: IntArray, *, plan: FitPlan
+    ) -> None:
+        each = data.each if isinstance(data, TraitsStore) else (data,)
+        store = each[0]
         self.settings, self.plan, self.kind = settings, plan, store.kind
         self.samples, self.steering = samples, Steering()
-        phenotype = store.phenotype[samples]
-        targets = targets_of(store.kind, phenotype, n_classes=len(store.classes))
-        weights = sample_weights(settings.class_weight, store.kind, phenotype)
         variants = store.variants.first(min(settings.n_variants or store.n_variants, store.n_variants))
         n_variants = len(variants.ids)
-        outputs = _outputs(store, samples, targets=targets, weights=weights)
-        self._make_tensors(outputs, store, targets=targets, weights=weights)
+        lessons = [lesson_of(one, samples, class_weight=settings.class_weight) for one in each]
+        outputs = Outputs(
+            fit_design(store.covariates, samples),
+            np.concatenate([lesson.start for lesson in lessons]),
+            np.concatenate([lesson.scale for lesson in lessons]),
+        )
+        self.ends = np.cumsum([lesson.targets.shape[1] for lesson in lessons]).tolist()
+        self._make_tensors(outputs, lessons, covariates=store.covariates[samples])
         self.codes = _Codes(store, samples, n_variants=n_variants, plan=plan)
         key = (n_variants, samples.tobytes())
         moments = _MOMENTS.get(store, key, make=lambda: training_moments(store.dosage[:, :n_variants], samples))
@@ -121,26 +128,27 @@ class _Loop:
             order=genome_order(variants),
             moments=moments,
             n_covariates=len(store.covariate_names),
-            n_outputs=targets.shape[1],
+            n_outputs=len(outputs.start),
         ).to(plan.device)
         filters = [values for values in self.network.parameters() if values.ndim > 1]
         others = [values for values in self.network.parameters() if values.ndim <= 1]
         groups = [{"params": filters, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate)
-        trait = Trait(store.trait, store.kind, store.classes, store.covariate_names)
+        traits = [Trait.of_store(one) for one in each]
         self.model = GenotypeCNNModel(
-            settings, self.network, outputs, trait=trait, variants=variants, device=plan.device
+            settings, self.network, outputs, traits=traits, variants=variants, device=plan.device
         )
 
-    def _make_tensors(self, outputs: Outputs, store: GenotypeStore, *, targets: Values, weights: Values) -> None:
+    def _make_tensors(self, outputs: Outputs, lessons: Sequence[TraitLesson], *, covariates: FloatArray) -> None:
         """What is small goes to the device at once; a quantitative trait standardised."""
         is_number = self.kind == "quantitative"
-        scaled = (targets - outputs.start) / outputs.scale if is_number else targets
+        targets = np.concatenate([lesson.targets for lesson in lessons], axis=1)
+        weights = np.stack([lesson.weights for lesson in lessons], axis=1)
+        scaled = np.nan_to_num((targets - outputs.start) / outputs.scale if is_number else targets)
         start = np.zeros_like(outputs.start) if is_number else outputs.start
-        columns = outputs.columns(store.covariates[self.samples])
         self.covariates, self.targets, self.weights, self.start = (
             torch.from_numpy(np.asarray(values, dtype=np.float32)).to(self.plan.device)
-            for values in (columns, scaled, weights, start)
+            for values in (outputs.columns(covariates), scaled, weights, start)
         )
 
     def run_epoch(self, epoch: int) -> Mapping[str, float]:
@@ -159,11 +167,14 @@ class _Loop:
         }
 
     def _take_step(self, places: IntArray) -> Tensor:
-        """One update; the batch's mean weighted loss."""
+        """One update; the batch's mean weighted loss, of several traits the mean over them."""
         chosen = torch.from_numpy(places).to(self.plan.device)
         linear = self.network(self.codes.batch(places), self.covariates[chosen]) + self.start
-        each = losses(self.kind, linear, self.targets[chosen])
-        loss = (self.weights[chosen] * each).mean()
+        each = [
+            losses(self.kind, linear[:, first:end], self.targets[chosen, first:end])
+            for first, end in itertools.pairwise((0, *self.ends))
+        ]
+        loss = (self.weights[chosen] * torch.stack(each, dim=1)).mean()
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP_NORM)
@@ -194,14 +205,6 @@ class _Loop:
         self.steering = Steering(**rest["steering"])
         epoch: int = rest["epoch"]
         return epoch
-
-
-def _outputs(store: GenotypeStore, samples: IntArray, *, targets: Values, weights: Values) -> Outputs:
-    """Where predictions begin: at the mean, the share of each class, or the rate of the training samples."""
-    ones = np.ones((len(samples), 1))
-    start = fit_linear(store.kind, ones, targets, weights=weights, penalty=_START_PENALTY)[0]
-    scale = float(targets.std()) if store.kind == "quantitative" else 1.0
-    return Outputs(fit_design(store.covariates, samples), start, np.array([scale or 1.0]))
 
 
 def losses(kind: TargetKind, linear_eo: Tensor, targets_eo: Tensor) -> Tensor:

@@ -22,8 +22,19 @@ from genotune.store import (
 )
 from genotune.trainables.boosted_trees_genotypes import GenotypeTrees
 from genotune.trainables.boosters import booster_params
-from genotune.trainables.boosting import Part, Rows, Task, binned, boost, load_booster, predict_rows, save_booster
+from genotune.trainables.boosting import (
+    Part,
+    Rows,
+    Task,
+    binned,
+    boost,
+    boosting_epochs,
+    load_booster,
+    predict_rows,
+    save_booster,
+)
 from genotune.trainables.class_weights import sample_weights
+from genotune.trainables.genotype_trainable import Epochs
 from genotune.trainables.importance import LINEAR_EFFECT, Importance, importance_of_effects
 from genotune.trainables.model import (
     GenotypeModel,
@@ -58,10 +69,26 @@ def fit(
     resume: Path | None,
 ) -> Model:
     """Learn from the training samples; see `Trainable.fit`."""
+    return boost(settings, _task(settings, store, splits, plan=plan), report=report, plan=plan, resume=resume)
+
+
+def epochs(
+    settings: GenotypeTrees, store: GenotypeStore, splits: Splits, *, plan: FitPlan, resume: Path | None
+) -> Epochs:
+    """The same, waiting at the end of each epoch; see `GenotypeTrainable.epochs`."""
+    return boosting_epochs(settings, _task(settings, store, splits, plan=plan), plan=plan, resume=resume)
+
+
+def _task(settings: GenotypeTrees, store: GenotypeStore, splits: Splits, *, plan: FitPlan) -> Task:
+    """What is learned from a store.
+
+    Raises:
+        FitError: examples can't be drawn so on this device.
+    """
     if settings.sampling_method == "gradient_based" and plan.device == "cpu":
         raise FitError("boosted_trees: sampling_method gradient_based needs a GPU. Give it one, or write uniform.")
     n_variants = min(settings.n_variants or store.n_variants, store.n_variants)
-    trait = Trait(store.trait, store.kind, store.classes, store.covariate_names)
+    trait = Trait.of_store(store)
     variants = store.variants.first(n_variants)
 
     def as_model(booster: xgboost.Booster) -> GenotypeTreesModel:
@@ -70,7 +97,7 @@ def fit(
         )
 
     is_linear, is_resampled = settings.booster.kind == "gblinear", settings.resample.kind != "none"
-    task = Task(
+    return Task(
         store,
         key=(
             n_variants,
@@ -89,7 +116,6 @@ def fit(
         # Trees are dropped at random; and a linear booster's sums are those of its predictions only at the beginning.
         draws=settings.booster.kind != "gbtree",
     )
-    return boost(settings, task, report=report, plan=plan, resume=resume)
 
 
 def _binned(

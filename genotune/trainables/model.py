@@ -3,7 +3,7 @@
 import csv
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple, Self, TypeVar
 
@@ -13,8 +13,20 @@ from numpy.lib.stride_tricks import sliding_window_view
 from genotune.columns import TargetKind
 from genotune.errors import DataError
 from genotune.settings import Settings, build
-from genotune.store import N_CODE, CodeArray, DosageArray, FloatArray, GenotypeStore, IntArray, SequenceStore, Variants
+from genotune.store import (
+    N_CODE,
+    CodeArray,
+    DosageArray,
+    FloatArray,
+    GenotypeStore,
+    IntArray,
+    SequenceStore,
+    TableColumn,
+    TraitsStore,
+    Variants,
+)
 from genotune.trainables.importance import Importance
+from genotune.trainables.table_recipe import in_levels_of
 
 MODEL_FILE: Final = "model.json"
 """What a saved model's folder always has: its family, the version of its format, and the family's own facts."""
@@ -132,16 +144,36 @@ class Trait(NamedTuple):
         """That of a model whose record was read."""
         return cls(record["trait"], record["kind"], tuple(record["classes"]), tuple(record["covariates"]))
 
+    @classmethod
+    def of_store(cls, store: GenotypeStore) -> Self:
+        """That of a store."""
+        return cls(store.trait, store.kind, store.classes, store.covariate_names)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of what is predicted: the trait, or 'trait=class' for each class whose probability is given."""
+        told = self.classes[1:] if self.kind == "binary" else self.classes
+        return tuple(f"{self.name}={label}" for label in told) or (self.name,)
+
+
+def several_of_record(record: Mapping[str, Any]) -> tuple[Trait, ...]:
+    """Those of a model of several traits whose record was read; none of any other."""
+    names = tuple(record["covariates"])
+    return tuple(Trait(one["trait"], record["kind"], tuple(one["classes"]), names) for one in record.get("traits", []))
+
 
 class GenotypeModel(Model):
-    """Predicts a trait from dosages and covariates.
+    """Predicts a trait from dosages and covariates, or several.
 
     Attributes:
-        trait: what is predicted.
+        trait: what is predicted; of several traits the names of all.
         kind: of the trait.
-        classes: names of the classes of a binary or multiclass trait; none of any other.
+        classes: names of the classes of a binary or multiclass trait; none of any other, nor of several traits.
+        several: traits, where it predicts more than one.
         variants: whose dosages `predict` takes, in order.
         covariate_names: of the covariates that `predict` takes, in order.
+        table_columns: of further tables, that it takes after the covariates.
+        fills_covariates: whether a covariate may be unknown (NaN).
     """
 
     columns = GenotypeStore.columns
@@ -149,8 +181,30 @@ class GenotypeModel(Model):
     trait: str
     kind: TargetKind
     classes: tuple[str, ...]
+    several: tuple[Trait, ...] = ()
     variants: Variants
     covariate_names: tuple[str, ...]
+    table_columns: tuple[TableColumn, ...] = ()
+    fills_covariates: bool = False
+
+    @property
+    def traits(self) -> tuple[Trait, ...]:
+        """What is predicted, trait by trait."""
+        return self.several or (Trait(self.trait, self.kind, self.classes, self.covariate_names),)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of what is predicted, as many as columns; see `Trait.output_names`."""
+        return tuple(name for trait in self.traits for name in trait.output_names)
+
+    def _name_traits(self, traits: Sequence[Trait]) -> None:
+        """Set what the model says of the traits that it predicts."""
+        if len(traits) == 1:
+            self.trait, self.kind, self.classes, self.covariate_names = traits[0]
+            return
+        self.several, self.classes = tuple(traits), ()
+        self.trait, self.kind = ", ".join(trait.name for trait in traits), traits[0].kind
+        self.covariate_names = traits[0].covariate_names
 
     def facts(self) -> Mapping[str, Any]:
         """See `Model.facts`."""
@@ -158,13 +212,26 @@ class GenotypeModel(Model):
             "trait": self.trait,
             "kind": self.kind,
             "classes": list(self.classes),
+            **(
+                {"traits": [{"trait": one.name, "classes": list(one.classes)} for one in self.several]}
+                if self.several
+                else {}
+            ),
             "covariates": list(self.covariate_names),
             "n_variants": len(self.variants.ids),
         }
 
     def importance(self) -> Importance | None:
-        """How much each variant and covariate counts for; None where the family has nothing to say that holds."""
+        """How much each variant and covariate counts for; None where the family has nothing to say that holds.
+
+        Of several traits, see `importances`.
+        """
         return None
+
+    def importances(self) -> Mapping[str, Importance]:
+        """`importance` by trait, of those of which there is something to say."""
+        found = self.importance()
+        return {} if found is None else {self.trait: found}
 
     @abstractmethod
     def predict(self, dosage: DosageArray, covariates: FloatArray) -> FloatArray:
@@ -172,14 +239,26 @@ class GenotypeModel(Model):
 
         Args:
             dosage: (sample, variant), copies of the counted alleles of `variants`, in the code of a store.
-            covariates: (sample, covariate).
+            covariates: (sample, covariate + table column); a table's may be NaN, and of a category are indices of the
+                levels in `table_columns`, their number for any other.
 
         Returns:
             (sample,): the expected value of a quantitative trait, the expected count, or the probability of the second
             class of a binary trait. (sample, class): probabilities of a multiclass trait, each row summing to one.
+            Of several traits (sample, output), their columns side by side; see `by_trait`.
         """
 
-    def predict_samples(self, store: GenotypeStore, samples: IntArray, *, batch: int = 4096) -> FloatArray:
+    def by_trait(self, predicted: FloatArray) -> tuple[FloatArray, ...]:
+        """What was predicted of each trait, as a model of that trait alone would give it."""
+        if not self.several:
+            return (predicted,)
+        ends = np.cumsum([len(trait.output_names) for trait in self.several])
+        parts = np.split(predicted, ends[:-1], axis=1)
+        return tuple(part if self.kind == "multiclass" else part[:, 0] for part in parts)
+
+    def predict_samples(
+        self, store: GenotypeStore | TraitsStore, samples: IntArray, *, batch: int = 4096
+    ) -> FloatArray:
         """As `predict`, of samples of a store that has the model's variants, in any order.
 
         Args:
@@ -187,6 +266,7 @@ class GenotypeModel(Model):
             samples: (sample,) indices.
             batch: samples that are handed to `predict` at once.
         """
+        genotypes = store.genotypes if isinstance(store, TraitsStore) else store
         places = store.variants.places_of(self.variants)
         assert (places >= 0).all(), f"the store lacks {np.count_nonzero(places < 0)} of the model's variants"
         is_prefix = np.array_equal(places, np.arange(len(places)))
@@ -194,8 +274,16 @@ class GenotypeModel(Model):
         parts = []
         for first in range(0, max(1, len(samples)), batch):
             some = samples[first : first + batch]
-            parts.append(self.predict(store.dosage[some][:, columns], store.covariates[some]))
+            parts.append(self.predict(store.dosage[some][:, columns], self._beside(genotypes, some)))
         return np.concatenate(parts)
+
+    def _beside(self, store: GenotypeStore, samples: IntArray) -> FloatArray:
+        """(sample, covariate + table column) what `predict` takes of these samples beside their dosages."""
+        if not self.table_columns:
+            return store.covariates[samples]
+        assert store.features is not None, "the store has no further tables"
+        columns = in_levels_of(self.table_columns, store.features, store.table_columns, samples=samples)
+        return np.concatenate([store.covariates[samples], columns], axis=1)
 
 
 def write_record(model: Model, folder: Path, *, settings: Settings, file_format: int) -> None:

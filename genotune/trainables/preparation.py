@@ -95,8 +95,25 @@ RankBy = Annotated[
 ]
 
 
+class TablePreparation(Settings):
+    """What is done to the columns of further tables (`data.tables`).
+
+    A category becomes one 0/1 column for each level of the training samples; other levels are 0 in all of them.
+
+    Attributes:
+        numbers: what an unknown number becomes: the 'median' or 'mean' of the training samples, or 'none': boosted
+            trees take it as unknown.
+        categories: what an unknown category becomes: the commonest level ('mode'), or a 'level' of its own.
+        scale: to mean 0 and variance 1 on the training samples.
+    """
+
+    numbers: Literal["median", "mean", "none"] = "median"
+    categories: Literal["mode", "level"] = "mode"
+    scale: bool = True
+
+
 class Preparation(Settings):
-    """What is done to genotypes and covariates before a family sees them.
+    """What is done to genotypes, covariates and further tables before a family sees them.
 
     Attributes:
         min_maf: frequency of the rarer allele at least, beyond what `data.filters` asks for.
@@ -112,6 +129,7 @@ class Preparation(Settings):
         components: so many principal components of the genotypes are covariates too.
         adjust: what covariates are for: 'features' beside the variants, or 'residuals': a quantitative trait is
             regressed on them first, and its residuals are learned.
+        tables: how columns of further tables are filled in, coded and scaled; null: as `TablePreparation` says.
     """
 
     min_maf: Annotated[float, Field(ge=0, le=0.5)] = 0.0
@@ -124,6 +142,7 @@ class Preparation(Settings):
     impute: Literal["none", "mean", "mode"] = "none"
     components: Annotated[int, Field(ge=0, le=100)] = 0
     adjust: Literal["features", "residuals"] = "features"
+    tables: TablePreparation | None = None
 
     @property
     def _tests(self) -> bool:
@@ -154,6 +173,9 @@ class Preparation(Settings):
         elif self.adjust == "residuals" and not outline.n_covariates + self.components:
             message = "found 'residuals'; there are no covariates (data.covariates, components). Remove it."
             problems.append(Problem(("adjust",), message))
+        if self.tables is not None and not outline.n_features:
+            message = "there are no further tables (data.tables), so it has no effect. Remove it."
+            problems.append(Problem(("tables",), message))
         return problems
 
 
@@ -169,6 +191,17 @@ class Prepares(Settings):
     n_variants: Annotated[int, Field(ge=1)] | None = None
     prepare: Preparation | None = None
 
+    @property
+    def takes_unknown(self) -> bool:
+        """Whether the family learns from columns of further tables in which numbers are unknown."""
+        return False
+
+    @property
+    def table_preparation(self) -> TablePreparation:
+        """What is done to columns of further tables."""
+        asked = None if self.prepare is None else self.prepare.tables
+        return TablePreparation() if asked is None else asked
+
     def variant_problems(self, outline: GenotypeOutline) -> list[Problem]:
         """More variants than are kept, and what of the preparation doesn't fit; paths are relative to the params."""
         found = [] if self.prepare is None else self.prepare.problems(outline)
@@ -176,4 +209,10 @@ class Prepares(Settings):
         if self.n_variants is not None and self.n_variants > outline.n_variants:
             kept = f"at most {outline.n_variants} variants are kept (data.keep_variants)"
             problems.append(Problem(("n_variants",), f"found {self.n_variants}; {kept}. Use fewer."))
+        if self.table_preparation.numbers == "none" and not self.takes_unknown:
+            message = (
+                "found none; only boosted trees without gblinear, smote and adasyn learn from unknown numbers. Write "
+                "median or mean."
+            )
+            problems.append(Problem(("prepare", "tables", "numbers"), message))
         return problems

@@ -1,7 +1,7 @@
 """A model of prepared genotypes: the family's own, with what prepares the genotypes of any samples for it.
 
-What was fitted on the training samples (which variants, what stands for a missing dosage, components, the regression on
-covariates) is saved beside the family's own files.
+What was fitted on the training samples (which variants, what stands for a missing dosage or covariate, components, the
+regression on covariates, how further tables are coded) is saved beside the family's own files.
 """
 
 import json
@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genotune.genome.components import Components, project
+from genotune.genome.covariate_filling import filled_covariates
 from genotune.store import DOSAGE_STEPS, DosageArray, FloatArray, IntArray, Values, Variants, missing_code
 from genotune.trainables.importance import Importance
 from genotune.trainables.model import GenotypeModel, read_variants, write_variants
+from genotune.trainables.table_recipe import TableRecipe
 
 _FILE: Final = "prepared.json"
 _ARRAYS_FILE: Final = "prepared.safetensors"
@@ -34,7 +36,9 @@ class Recipe(NamedTuple):
         components: of the training samples; None: there are none.
         covariate_names: that are needed.
         regression: (1 + covariate,) intercept and effects of covariates and components that were taken out of the
-            trait; empty if nothing was.
+            trait, of several traits (1 + covariate, trait); empty if nothing was.
+        covariate_fill: (covariate,) what stands for an unknown covariate; empty: none may be unknown.
+        tables: how columns of further tables are prepared; None: there are none.
     """
 
     variants: Variants
@@ -44,6 +48,8 @@ class Recipe(NamedTuple):
     components: Components | None
     covariate_names: tuple[str, ...]
     regression: Values
+    covariate_fill: FloatArray
+    tables: TableRecipe | None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -51,15 +57,32 @@ class Recipe(NamedTuple):
         n = 0 if self.components is None else len(self.components.values)
         return (*self.covariate_names, *(f"component {index + 1}" for index in range(n)))
 
+    @property
+    def names_beside(self) -> tuple[str, ...]:
+        """Of the columns that `beside` gives."""
+        kept = () if len(self.regression) else self.names
+        return kept if self.tables is None else (*kept, *self.tables.names)
+
     def features(self, dosage: DosageArray) -> DosageArray:
         """(sample, feature) of (sample, variant) dosages of `variants`, missing ones filled."""
         return _filled(dosage[:, : self.n_features], self.fill)
 
     def covariates(self, dosage: DosageArray, covariates: FloatArray) -> FloatArray:
         """(sample, covariate + component) of samples with these dosages of `variants` and these covariates."""
+        known = filled_covariates(covariates, self.covariate_fill) if len(self.covariate_fill) else covariates
         if self.components is None:
-            return covariates
-        return with_scores(covariates, self.components, dosage[:, self.in_components])
+            return known
+        return with_scores(known, self.components, dosage[:, self.in_components])
+
+    def beside(self, known: FloatArray, columns: FloatArray) -> FloatArray:
+        """(sample, covariate + made) what the family is given beside the features.
+
+        Args:
+            known: (sample, covariate + component); nothing of it is given if it was taken out of the trait.
+            columns: (sample, column) of further tables.
+        """
+        kept = known[:, :0] if len(self.regression) else known
+        return kept if self.tables is None else np.concatenate([kept, self.tables.made(columns)], axis=1)
 
 
 def with_scores(covariates: FloatArray, components: Components, dosage: DosageArray) -> FloatArray:
@@ -96,17 +119,19 @@ class PreparedModel(GenotypeModel):
 
     def __init__(self, inner: GenotypeModel, recipe: Recipe) -> None:
         self.inner, self.recipe = inner, recipe
-        self.trait, self.kind, self.classes = inner.trait, inner.kind, inner.classes
-        self.variants, self.covariate_names = recipe.variants, recipe.covariate_names
+        self._name_traits([trait._replace(covariate_names=recipe.covariate_names) for trait in inner.traits])
+        self.variants = recipe.variants
+        self.table_columns = () if recipe.tables is None else recipe.tables.columns
+        self.fills_covariates = len(recipe.covariate_fill) > 0
         self.libraries = tuple(sorted({"safetensors", *inner.libraries}))
 
     def predict(self, dosage: DosageArray, covariates: FloatArray) -> FloatArray:
         """See `GenotypeModel.predict`."""
-        recipe = self.recipe
-        known = recipe.covariates(dosage, covariates)
+        recipe, n = self.recipe, len(self.covariate_names)
+        known = recipe.covariates(dosage, covariates[:, :n])
+        residual = self.inner.predict(recipe.features(dosage), recipe.beside(known, covariates[:, n:]))
         if not len(recipe.regression):
-            return self.inner.predict(recipe.features(dosage), known)
-        residual = self.inner.predict(recipe.features(dosage), known[:, :0])
+            return residual
         return np.asarray(residual + design_of(known) @ recipe.regression, dtype=np.float32)
 
     def importance(self) -> Importance | None:
@@ -115,9 +140,16 @@ class PreparedModel(GenotypeModel):
         n_components = 0 if recipe.components is None else len(recipe.components.values)
         if found is None:
             return None
+        if recipe.tables is not None:
+            found = found.of_tables(recipe.tables.scale)
         if len(recipe.regression):
             return found.with_regression(recipe.names, recipe.regression[1:], n_components=n_components)
         return found._replace(n_components=n_components)
+
+    def facts(self) -> Mapping[str, Any]:
+        """See `Model.facts`."""
+        columns = {"table_columns": [column.name for column in self.table_columns]} if self.table_columns else {}
+        return {**super().facts(), **columns}
 
     def to(self, device: str, *, n_threads: int = 1) -> None:
         """See `Model.to`."""
@@ -134,15 +166,19 @@ class PreparedModel(GenotypeModel):
             "fill": recipe.fill,
             "in_components": recipe.in_components,
             "regression": recipe.regression,
+            "covariate_fill": recipe.covariate_fill,
         }
         if recipe.components is not None:
             parts = recipe.components._asdict()
             arrays |= {f"components.{name}": np.ascontiguousarray(part) for name, part in parts.items()}
+        if recipe.tables is not None:
+            arrays |= {f"tables.{name}": part for name, part in recipe.tables.arrays().items()}
         save_file(arrays, folder / _ARRAYS_FILE)
         record: Mapping[str, Any] = {
             "format": _FORMAT,
             "n_features": self.recipe.n_features,
             "covariates": list(self.recipe.covariate_names),
+            "tables": None if recipe.tables is None else recipe.tables.record(),
         }
         (folder / _FILE).write_text(json.dumps(record, indent=2) + "\n")
 
@@ -154,6 +190,8 @@ class PreparedModel(GenotypeModel):
         record = json.loads((folder / _FILE).read_text())
         arrays = load_file(folder / _ARRAYS_FILE)
         parts = [arrays[name] for name in (f"components.{part}" for part in Components._fields) if name in arrays]
+        of_tables = {name.removeprefix("tables."): part for name, part in arrays.items() if name.startswith("tables.")}
+        tables = record.get("tables")
         recipe = Recipe(
             variants=read_variants(folder, name=_VARIANTS_FILE),
             n_features=record["n_features"],
@@ -162,6 +200,8 @@ class PreparedModel(GenotypeModel):
             components=Components(*parts) if parts else None,
             covariate_names=tuple(record["covariates"]),
             regression=arrays["regression"],
+            covariate_fill=arrays.get("covariate_fill", np.empty(0, dtype=np.float32)),
+            tables=None if tables is None else TableRecipe.of_record(tables, of_tables),
         )
         return cls(inner, recipe)
 

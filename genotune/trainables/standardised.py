@@ -59,6 +59,34 @@ class StandardisedVariants(NamedTuple):
         return found
 
 
+class JoinedColumns(NamedTuple):
+    """Variants of the training samples, and after them columns of further tables, all standardised.
+
+    Attributes:
+        variants: the first ones.
+        others: (n, column) the others.
+    """
+
+    variants: StandardisedVariants
+    others: Values
+
+    def columns(self, index: IntArray) -> Values:
+        """(n, column) of some of them, rising, column after column in memory."""
+        m = self.variants.dosage.shape[1]
+        among = index < m
+        found = self.variants.columns(index[among])
+        if among.all():
+            return found
+        return np.asfortranarray(np.concatenate([found, self.others[:, index[~among] - m]], axis=1))
+
+    def products(self, residuals: Values) -> Values:
+        """(variant + column, r) inner products of all of them with residuals (n, r)."""
+        return np.concatenate([self.variants.products(residuals), self.others.T @ residuals])
+
+
+Columns = StandardisedVariants | JoinedColumns
+
+
 def standardise(codes: DosageArray, moments: Moments) -> FloatArray:
     """(sample, variant) copies less their mean, over their standard deviation; 0 where missing."""
     values = (copies(codes) - moments.means) * moments.scales

@@ -1,5 +1,6 @@
 """Which variants a trial uses, and in which order: filtered, pruned, ranked, clumped on the training samples alone."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from genotune.genome.association import scan_linear, scan_logistic_score
 from genotune.genome.genotype_moments import genotype_moments
 from genotune.genome.ld import clump, prune
-from genotune.store import FloatArray, GenotypeStore, IntArray, Values
+from genotune.store import FloatArray, GenotypeStore, IntArray, TraitsStore, Values
 from genotune.trainables.kept import Kept
 from genotune.trainables.preparation import Preparation
 from genotune.trainables.trainable import FitError
@@ -56,11 +57,17 @@ class _Sieve:
 
 
 def choose_variants(
-    preparation: Preparation, store: GenotypeStore, samples: IntArray, *, covariates: FloatArray, n_threads: int
+    preparation: Preparation,
+    store: GenotypeStore | TraitsStore,
+    samples: IntArray,
+    *,
+    covariates: FloatArray,
+    n_threads: int,
 ) -> IntArray:
     """(variant,) columns that are used, the highest-ranked first; of equal ones the earlier first.
 
-    In this order: filters, pruning, p-values, ranking, clumping.
+    In this order: filters, pruning, p-values, ranking, clumping. With several traits a variant has the rank of the
+    trait that it goes with best.
 
     Args:
         preparation: what is asked for.
@@ -72,7 +79,7 @@ def choose_variants(
     Raises:
         FitError: no variant is left.
     """
-    sieve = _Sieve(store.n_variants)
+    sieve = _Sieve(store.dosage.shape[1])
     _filter(sieve, preparation, store, samples)
     if preparation.prune is not None:
         left = sieve.left
@@ -100,7 +107,7 @@ def choose_variants(
     return left[clumps.leaders]
 
 
-def _filter(sieve: _Sieve, preparation: Preparation, store: GenotypeStore, samples: IntArray) -> None:
+def _filter(sieve: _Sieve, preparation: Preparation, store: GenotypeStore | TraitsStore, samples: IntArray) -> None:
     moments = genotype_moments(store.dosage, samples)
     sieve.keep(moments.varies, "don't vary among the training samples")
     if preparation.min_maf:
@@ -116,7 +123,7 @@ def _filter(sieve: _Sieve, preparation: Preparation, store: GenotypeStore, sampl
 def _strength(
     sieve: _Sieve,
     preparation: Preparation,
-    store: GenotypeStore,
+    store: GenotypeStore | TraitsStore,
     samples: IntArray,
     *,
     covariates: FloatArray,
@@ -127,15 +134,16 @@ def _strength(
     A log10 of p, or less than what the trees gain: never above 0, as `clump` asks for.
     """
     rank_by, max_p = preparation.rank_by, preparation.max_p
-    strength = np.zeros(store.n_variants)
+    each = store.each if isinstance(store, TraitsStore) else (store,)
+    strength = np.zeros(store.dosage.shape[1])
     if rank_by.kind == "summary":
-        if store.summary_log10_p is None:
+        if each[0].summary_log10_p is None:
             raise FitError("prepare.rank_by: summary: there is no other study. Name it in data.summary_statistics.")
-        strength = store.summary_log10_p
+        strength = each[0].summary_log10_p
         sieve.keep(~np.isnan(strength), "are not in the summary statistics")
     elif rank_by.kind == "association" or max_p is not None:
         key = (preparation.components, samples.tobytes())
-        strength = _scans.get(store, key, make=lambda: _association(store, samples, covariates=covariates))
+        strength = _scans.get(store, key, make=lambda: _association(each, samples, covariates=covariates))
         sieve.keep(~np.isnan(strength), "can't be told from the covariates")
     if max_p is not None:
         sieve.keep(strength <= np.log10(max_p), "have a p above max_p", setting="max_p")
@@ -143,19 +151,31 @@ def _strength(
         return strength
     from genotune.trainables.tree_ranking import tree_gain
 
-    left, gain = sieve.left, np.zeros(store.n_variants)
-    gain[left] = tree_gain(rank_by, store, samples, columns=left, covariates=covariates, n_threads=n_threads)
+    left, gain = sieve.left, np.zeros(len(strength))
+    gains = [
+        tree_gain(rank_by, one, one.known(samples), columns=left, covariates=covariates, n_threads=n_threads)
+        for one in each
+    ]
+    if len(gains) > 1:  # a trait in larger units is not the more important one
+        gains = [of_trait / max(of_trait.sum(), np.finfo(np.float64).tiny) for of_trait in gains]
+    gain[left] = np.max(gains, axis=0)
     sieve.keep(gain > 0, "are used by none of the trees", setting="rank_by")
     return -gain
 
 
-def _association(store: GenotypeStore, samples: IntArray, *, covariates: FloatArray) -> Values:
-    """(variant,) log10 of p of the association with the trait; NaN where there is none to test."""
-    scan = scan_logistic_score if store.kind == "binary" else scan_linear
-    if store.kind == "multiclass":
-        traits = (store.phenotype[:, None] == np.arange(len(store.classes))).astype(np.float64)
-    else:
-        traits = store.phenotype[:, None]
-    found = scan(store.dosage, samples, traits=traits, covariates=covariates).log10_p
+def _association(each: Sequence[GenotypeStore], samples: IntArray, *, covariates: FloatArray) -> Values:
+    """(variant,) log10 of the least p of the associations with the traits; NaN where there is none to test."""
+    scan = scan_logistic_score if each[0].kind == "binary" else scan_linear
+    traits = np.concatenate([_tested(store) for store in each], axis=1)
+    found = scan(each[0].dosage, samples, traits=traits, covariates=covariates).log10_p
     least: Values = np.where(np.isnan(found).all(axis=0), np.nan, np.nanmin(np.nan_to_num(found, nan=1.0), axis=0))
     return least
+
+
+def _tested(store: GenotypeStore) -> Values:
+    """(sample, column) what a trait is tested as: itself, or each of several classes against the others."""
+    if store.kind != "multiclass":
+        return store.phenotype[:, None]
+    is_class: Values = (store.phenotype[:, None] == np.arange(len(store.classes))).astype(np.float64)
+    is_class[np.isnan(store.phenotype)] = np.nan
+    return is_class

@@ -105,6 +105,13 @@ def test_a_variant_that_two_files_hold_is_refused(tmp_path, contig, counted):
         open_genotypes(tmp_path, ["a.bed", "b.bed"])
 
 
+def test_x_of_one_file_is_23_of_another(tmp_path):
+    write_fileset(tmp_path, "a", draw(1, seed=0), bim=[("X", "a", 0, 5, "A", "G")])
+    write_fileset(tmp_path, "b", draw(1, seed=0), bim=[("23", "b", 0, 5, "A", "G")])
+    with pytest.raises(DataError, match=r"^a\.bim, b\.bim: both hold the variant 23:5 A/G\."):
+        open_genotypes(tmp_path, ["a.bed", "b.bed"])
+
+
 def test_other_alleles_at_one_place_and_other_ids_without_a_place_are_other_variants(tmp_path):
     write_fileset(tmp_path, "a", draw(2, seed=0), bim=[("1", "a", 0, 5, "A", "G"), ("1", "b", 0, 0, "A", "G")])
     write_fileset(tmp_path, "b", draw(2, seed=0), bim=[("1", "a", 0, 5, "A", "T"), ("1", "c", 0, 0, "A", "G")])

@@ -32,8 +32,9 @@ OF_KIND = {
 def new(tmp_path):
     """Writes 60 samples and a table of columns, and the spec that is made of them; gives what it says."""
 
-    def write(columns=None, *, fam=None, n_variants=50, trait=None, fids=None):
-        write_fileset(tmp_path, "x", np.ones((N, n_variants), dtype=np.int8), fam=fam)
+    def write(columns=None, *, fam=None, n_variants=50, trait=None, fids=None, dosage=None):
+        dosage = np.ones((N, n_variants), dtype=np.int8) if dosage is None else dosage
+        write_fileset(tmp_path, "x", dosage, fam=fam)
         paths = [tmp_path / "x.bed"]
         if columns is not None:
             columns = {"IID": [f"I{i}" for i in range(N)], **columns}
@@ -274,6 +275,35 @@ def test_a_random_split_comes_with_a_warning_and_what_would_be_better(new):
     assert "Better: a column that relatives share" in text
 
 
+def relatives(n_variants, *, size=4, seed=1):
+    """(sample, variant) genotypes of full siblings, so many in a row of the same two parents."""
+    rng = np.random.default_rng(seed)
+    frequency = rng.uniform(0.2, 0.5, n_variants)
+    parents = rng.random((N // size, 2, 2, n_variants)) < frequency
+    haplotype = rng.integers(0, 2, (N, 2, n_variants))
+    children = np.take_along_axis(parents[np.arange(N) // size], haplotype[:, :, None], axis=2)[:, :, 0]
+    return children.sum(axis=1).astype(np.int8)
+
+
+def test_kin_are_told_from_genotypes_where_no_table_says_who_they_are(new):
+    written = new({"height": HEIGHTS}, fam=LONERS, dosage=relatives(2500))
+    split = written.says["split"]
+    assert split == {"by": "kinship", "degree": 2, "validation": 0.2, "test": 0.2, "seed": 7}
+    assert written.comment("by").startswith("15 groups of kin, told from the genotypes")
+    families = [{int(sample) // 4 for sample in part} for part in written.plan.fold]
+    assert sum(map(len, families)) == 15
+
+
+def test_nearer_kin_are_taken_where_too_few_variants_tell_farther_ones(new):
+    written = new({"height": HEIGHTS}, fam=LONERS, dosage=relatives(900))
+    assert (written.says["split"]["by"], written.says["split"]["degree"]) == ("kinship", 1)
+    assert written.comment("degree") == "parents, children and full siblings"
+
+
+def test_the_better_called_of_duplicates_is_kept(new):
+    assert new({"height": HEIGHTS}).says["data"]["drop_duplicates"] is True
+
+
 def test_the_trait_does_not_split_its_samples(new):
     written = new({"litter": OF_KIND["count"]}, fam=LONERS)
     assert (written.says["data"]["trait"], written.says["split"]["by"]) == ("litter", "random")
@@ -285,6 +315,7 @@ def test_another_seed_is_taken_where_a_class_would_be_missing(new):
     assert 7 < written.says["split"]["seed"] <= 26
     assert written.comment("seed") == "of the draw; with seed 7 a split lacks a class of the trait"
     assert all(np.any(written.plan.data.samples.values[part] == 1) for part in written.plan.fold)
+    assert "evaluation" not in written.says, "five folds of three cases can't be scored"
 
 
 def test_a_class_that_no_seed_brings_into_all_splits_is_left_to_check(tmp_path):

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import zstandard
 from data.genotype_file_builders import default_psam, default_pvar, write_pfileset, write_vcf
+from data.one_training_set import block_statistics
 
 from genotune.data.genotype_opening import open_genotypes
-from genotune.data.variant_statistics import block_statistics, trait_basis
+from genotune.data.variant_statistics import trait_basis
 from genotune.errors import DataError
 from genotune.genome.hardy_weinberg import hardy_weinberg_p
 from genotune.store import DOSAGE_STEPS, MISSING_STEPS
@@ -217,6 +218,14 @@ def test_an_index_is_told_to_be_one(tmp_path):
             "F0 I1 0",
             r"^x\.psam:3: 3 columns; there are 6 \(FID, IID, PAT, MAT, SEX, hei",
         ),
+        (
+            "psam",
+            "I1\t0",
+            "I1 b\t0",
+            r"^x\.psam:3: 7 columns; there are 6 \(FID, .*\)\. Do names hold blanks\? Delete what is too much\.$",
+        ),
+        ("psam", "I1\t0\t0", "I1\t0\t0\t1\t2\t3\t4\t5", r"^x\.psam:3: 11 columns; there are 6 \(FID, .*\)\. Do names"),
+        ("pvar", "2001\trs1", "2001\trs1 or rs2", r"^x\.pvar:4: 7 columns; there are 5 \(CHROM, POS, ID, REF, ALT\)\."),
         ("psam", "SEX", "IID", r"^x\.psam:1: two columns are called IID\. Rename one\.$"),
         ("psam", "#FID", "#FAM", r"^x\.psam:1: no header line that begins with #FID or #IID\. The fileset is torn"),
         ("psam", "#FID", "FID", r"^x\.pgen: holds 13 samples, x\.psam lists 14\."),

@@ -1,16 +1,19 @@
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from bed_reader import open_bed
 from data.plink_builders import MAGIC, packed, write_fileset, write_rows
 
 from genotune.columns import DOSAGE, VARIANT
-from genotune.data import plink_datasource
+from genotune.data import bed_file, plink_datasource
 from genotune.data.bed_file import BedDecoder
 from genotune.data.files import InputFile
 from genotune.data.plink_datasource import DosageReader, StatisticsReader, VariantDatasource, rows_of
 from genotune.data.plink_settings import PlinkSettings
 from genotune.data.ray_reading import read_tables
-from genotune.data.variant_statistics import Statistics, block_statistics, trait_basis
+from genotune.data.variant_statistics import Statistics, joint_statistics, training_sets, trait_basis
 from genotune.errors import DataError
 from genotune.genome.splits import RandomSplitSettings
 from genotune.settings import build
@@ -38,11 +41,14 @@ def dosage_reader(folder, dosage, *, samples=None):
     return DosageReader(BedDecoder(bed, n_samples, n_variants), rows)
 
 
-def statistics_reader(folder, dosage, *, samples):
+def statistics_reader(folder, dosage, *, samples, members):
+    """On sets of these samples, each given by its members' places among them."""
     trait = np.random.default_rng(1).normal(size=len(samples))
-    basis = trait_basis(trait, np.empty((len(samples), 0), dtype=np.float32), kind="quantitative")
+    nothing = np.empty((len(samples), 0), dtype=np.float32)
+    bases = [trait_basis(trait[rows], nothing[rows], kind="quantitative") for rows in members]
     reader = dosage_reader(folder, dosage, samples=samples)
-    return StatisticsReader(reader.decoder, reader.samples, basis)
+    sets = training_sets(bases, members, n_samples=len(samples), is_fractional=False)
+    return StatisticsReader(reader.decoder, reader.samples, sets)
 
 
 def gathered(tables):
@@ -67,6 +73,38 @@ def test_chosen_samples_and_variants_come_in_the_order_that_was_asked_for(tmp_pa
     samples, variants = [11, 0, 7], np.array([49, 3, 4, 0])
     found = dosage_reader(tmp_path, dosage, samples=samples).decode(variants)
     np.testing.assert_array_equal(found, dosage[np.ix_(samples, variants)])
+
+
+@pytest.mark.parametrize("at_once", [1, 40, 1 << 20])
+@pytest.mark.parametrize("n_samples", [*range(1, 18), 203])
+def test_any_bytes_decode_to_what_bed_reader_says(tmp_path, monkeypatch, n_samples, at_once):
+    """All genotypes in all places, and bits past the last sample that PLINK leaves at zero and others don't."""
+    monkeypatch.setattr(bed_file, "_DECODED_AT_ONCE", at_once)
+    rng = np.random.default_rng(n_samples)
+    bed = InputFile(write_fileset(tmp_path, "x", draw(n_samples)), "x.bed")
+    bed.path.write_bytes(MAGIC + rng.bytes((n_samples + 3) // 4 * N_VARIANTS))
+    decoder = BedDecoder(bed, n_samples, N_VARIANTS)
+    with open_bed(bed.path, skip_format_check=True, num_threads=1) as oracle:
+        expected = oracle.read(dtype="int8", num_threads=1)
+    expected[expected == -127] = -1
+    everyone, variants = np.arange(n_samples), rng.permutation(np.r_[0:9, 20:N_VARIANTS])
+    np.testing.assert_array_equal(decoder.decode(everyone, np.arange(N_VARIANTS)), expected)
+    some = rng.permutation(n_samples)[: max(1, n_samples // 2)]
+    np.testing.assert_array_equal(decoder.decode(some, variants), expected[np.ix_(some, variants)])
+    assert decoder.decode(some, variants[:0]).shape == (len(some), 0)
+
+
+def test_few_of_many_samples_are_decoded_without_all_of_the_others_at_once(tmp_path):
+    """A block is sized by the samples that are wanted; 20,000 others of 2,000 variants would take 40 MB beside them."""
+    bed = InputFile(tmp_path / "x.bed", "x.bed")
+    bed.path.write_bytes(MAGIC + bytes(5000 * 2000))
+    decoder = BedDecoder(bed, 20_000, 2000)
+    decoder.decode(np.arange(4), np.arange(1))
+    tracemalloc.start()
+    assert (decoder.decode(np.array([7, 19_999]), np.arange(2000)) == 2).all()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_only_the_bed_is_needed_to_decode(tmp_path):
@@ -114,16 +152,18 @@ def test_there_are_as_many_tasks_as_blocks_until_there_are_very_many(tmp_path, m
     assert VariantDatasource(reader, np.arange(N_VARIANTS)).n_tasks == 7
 
 
-def test_statistics_come_as_named_columns_of_the_chosen_samples(tmp_path):
+def test_statistics_come_as_named_columns_of_each_set_of_the_chosen_samples(tmp_path):
     dosage, samples = draw(), [1, 2, 5, 8, 12]
-    reader = statistics_reader(tmp_path, dosage, samples=samples)
+    members = [np.array([0, 1, 2, 4]), np.array([1, 2, 3])]
+    reader = statistics_reader(tmp_path, dosage, samples=samples, members=members)
     table = reader.table(np.array([4, 9]))
-    assert table.column_names == [VARIANT, *Statistics._fields]
-    assert table.schema.types == [pa.int64()] * 5 + [pa.float64()] * 2
+    assert table.column_names == [VARIANT, *(f"{name}_{n}" for n in (1, 2) for name in Statistics._fields)]
+    assert table.schema.types == [pa.int64(), *([pa.int64()] * 4 + [pa.float64()] * 2) * 2]
     assert table[VARIANT].to_pylist() == [4, 9]
-    known = block_statistics(dosage[np.ix_(samples, [4, 9])], reader.basis)
-    for name, column in known._asdict().items():
-        np.testing.assert_array_equal(table[name].to_numpy(), column)
+    known = joint_statistics(dosage[np.ix_(samples, [4, 9])], reader.sets)
+    for index, one in enumerate(known):
+        for mine, theirs in zip(reader.statistics(table, index), one, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
     assert table.nbytes == 2 * reader.row_nbytes
 
 
@@ -211,7 +251,7 @@ def test_blocks_may_come_in_any_order(tmp_path, small_blocks):
     def last_first(reader, variants):
         return [reader.table(block) for block in reversed(reader.blocks(variants))]
 
-    expected, found = plan.read_store_here(fold), plan._read(fold, last_first)
+    expected, found = plan.read_store_here(fold), next(plan._read([fold], last_first))
     assert found.notes == expected.notes
     np.testing.assert_array_equal(found.store.dosage, expected.store.dosage)
     for one, other in zip(found.store.variants, expected.store.variants, strict=True):

@@ -217,6 +217,15 @@ def test_a_whole_fileset_passes(tmp_path, n_samples):
     assert len(bim.ids) == 3
 
 
+@pytest.mark.parametrize("mode", [b"\x02", b"\x10", b"\x20"])
+def test_a_pgen_under_the_name_of_a_bed_is_told_its_own(tmp_path, mode):
+    message = (
+        r"x\.bed: a \.pgen of PLINK 2 under another name\. Rename it to x\.pgen, beside its \.pvar and \.psam, and "
+        r"name that\.$"
+    )
+    refuse_bed(tmp_path, MAGIC[:2] + mode + bytes(6), message)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

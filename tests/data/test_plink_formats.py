@@ -148,6 +148,16 @@ def test_the_trait_may_stand_in_the_psam(tmp_path, trait, name):
     assert plan.samples.table.columns["SEX"][:3].tolist() == ["1", "2", "1"]
 
 
+def test_several_traits_may_stand_in_the_psam(tmp_path):
+    psam = "#IID\ta\tb\tc\n" + "".join(f"I{i}\t{i}.5\t0\t{-i}.25\n" for i in range(N_SAMPLES))
+    write_pfileset(tmp_path, "x", draw(), psam=psam)
+    plan = plan_of(tmp_path, "x", phenotypes=None, trait=["c", "a"])
+    assert [trait.name for trait in plan.samples.traits] == ["c", "a"]
+    assert plan.samples.traits[1].values.tolist() == [i + 0.5 for i in range(N_SAMPLES)]
+    with pytest.raises(DataError, match=r"^x\.psam: no column d, which data\.trait names; there is 'a', 'b' and 'c'\."):
+        plan_of(tmp_path, "x", phenotypes=None, trait=["a", "d"])
+
+
 def test_a_case_of_a_psam_is_a_two_and_a_zero_is_missing(tmp_path):
     psam = "#IID\tcase\n" + "".join(f"I{i}\t{i % 3}\n" for i in range(N_SAMPLES))
     write_pfileset(tmp_path, "x", draw(), psam=psam)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data.one_training_set import block_statistics, sets_of_one
 from data.plink_builders import write_fileset, write_rows
 
 from genotune.data.genotype_opening import open_genotypes
 from genotune.data.plink_datasource import DosageReader, StatisticsReader
 from genotune.data.plink_settings import PlinkSettings
-from genotune.data.variant_statistics import block_statistics, trait_basis
+from genotune.data.variant_statistics import trait_basis
 from genotune.genome.hardy_weinberg import hardy_weinberg_p
 from genotune.genome.splits import Fold
 from genotune.settings import build
@@ -99,8 +100,8 @@ def dosage_of(plan):
 
 
 def statistics_of(plan, rows, *, basis):
-    reader = StatisticsReader(plan.genotypes.decoder, rows, basis)
-    return block_statistics(reader.decode(np.arange(N_VARIANTS)), basis)
+    reader = StatisticsReader(plan.genotypes.decoder, rows, sets_of_one(basis))
+    return reader.statistics(reader.table(np.arange(N_VARIANTS)), 0)
 
 
 def no_trait(n):

@@ -284,8 +284,8 @@ def test_a_split_is_named_by_its_samples(project):
 def test_an_outline_says_how_much_a_split_holds(project):
     plan = project.plan(trait="case", covariates=["age", "sex"], keep_variants=9)
     outline = plan.outline(np.arange(5))
-    assert outline == (5, 9, "binary", 2, 2, False)
-    assert project.plan(keep_variants=99).outline(np.arange(5)) == (5, 30, "quantitative", 0, 0, False)
+    assert outline == (5, 9, "binary", 2, 2, False, 0)
+    assert project.plan(keep_variants=99).outline(np.arange(5)) == (5, 30, "quantitative", 0, 0, False, 0)
 
 
 def test_the_record_says_whose_samples_were_split_how_without_naming_them(project):

@@ -209,7 +209,7 @@ def test_of_very_many_samples_only_duplicates_are_looked_for(cohort, monkeypatch
     [note] = vet(cohort.plan()).notes
     assert note == (
         "kin in two splits were not looked for, only duplicates: above 20,000 samples that takes long. split: {by: "
-        "kinship} does it all the same."
+        "kinship} does it all the same, up to 100,000."
     )
     cohort.dosage[other] = cohort.dosage[one]
     with pytest.raises(DataError, match=r"^1 pair of samples is in two splits"):

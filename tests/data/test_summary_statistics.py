@@ -204,6 +204,12 @@ def test_rows_of_one_place_with_other_alleles_are_other_variants(tmp_path):
     assert match_statistics(read(tmp_path, table(rows)), variants_of(3)).rows.tolist() == [-1, 1, -1]
 
 
+def test_a_study_that_numbers_x_23_is_matched_to_a_fileset_that_names_it(tmp_path):
+    variants = variants_of(3)._replace(contigs=np.array(["1", "X", "X"]))
+    rows = ["23 1001 x A G 0.5 0.1 0.01", "1 1 y A G 0.5 0.1 0.02"]
+    assert match_statistics(read(tmp_path, table(rows)), variants).rows.tolist() == [1, 0, -1]
+
+
 def test_the_warning_says_what_leaks():
     assert "it has seen validation and test samples" in leak_warning("gwas.tsv")
 

@@ -2,14 +2,11 @@ import itertools
 
 import numpy as np
 import pytest
+from data.one_training_set import block_statistics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genotune.data.variant_statistics import (
-    block_statistics,
-    join_statistics,
-    trait_basis,
-)
+from genotune.data.variant_statistics import join_statistics, joint_statistics, training_sets, trait_basis
 from genotune.store import DOSAGE_STEPS, MISSING_STEPS
 
 N = 60
@@ -222,6 +219,29 @@ def test_one_block_of_the_counts_of_many_samples_stays_exact():
     found = block_statistics(dosage, trait_basis(trait, covariates, kind="quantitative")).association
     expected = association_by_least_squares(dosage, trait, covariates, kind="quantitative")
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_samples=st.integers(8, 200),
+    n_sets=st.integers(1, 6),
+    kind=st.sampled_from(["quantitative", "binary", "multiclass"]),
+    is_fractional=st.booleans(),
+)
+def test_each_of_several_training_sets_has_the_very_statistics_that_it_has_alone(
+    seed, n_samples, n_sets, kind, is_fractional
+):
+    rng = np.random.default_rng(seed)
+    trait, covariates = draw_trait(rng, kind, n_samples), rng.normal(size=(n_samples, 2)).astype(np.float32)
+    dosage = in_steps(some_fractions(rng, n_samples, 9)) if is_fractional else draw_dosage(rng, n_samples, 9)
+    members = [np.sort(rng.permutation(n_samples)[: rng.integers(4, n_samples + 1)]) for _ in range(n_sets)]
+    bases = [trait_basis(trait[rows], covariates[rows], kind=kind) for rows in members]
+    sets = training_sets(bases, members, n_samples=n_samples, is_fractional=is_fractional)
+    found = joint_statistics(dosage, sets)
+    for rows, basis, one in zip(members, bases, found, strict=True):
+        for mine, alone in zip(one, block_statistics(dosage[rows], basis), strict=True):
+            np.testing.assert_array_equal(mine, alone)
 
 
 def in_steps(copies):

@@ -58,6 +58,18 @@ def test_contigs_may_be_spelled_with_chr():
     assert match_alleles(wanted, found).rows.tolist() == [2, 1, 0, ABSENT]
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [("X", "23"), ("24", "chrY"), ("25", "XY"), ("chrM", "26")])
+def test_x_y_and_the_mitochondrion_are_found_under_the_numbers_of_plink(ours, theirs):
+    wanted, found = table((ours, 5, "A", "G")), table(("1", 5, "A", "G"), (theirs, 5, "A", "G"))
+    assert match_alleles(wanted, found).rows.tolist() == [1]
+    assert match_alleles(found, wanted).rows.tolist() == [ABSENT, 0]
+
+
+def test_23_is_no_x_where_either_table_has_more_autosomes():
+    wanted = table(("X", 5, "A", "G"), ("38", 5, "A", "G"), ("23", 9, "A", "G"))
+    assert match_alleles(wanted, table(("23", 5, "A", "G"), ("23", 9, "A", "G"))).rows.tolist() == [ABSENT, ABSENT, 1]
+
+
 def test_lower_case_alleles_are_the_same():
     assert found_as(match_alleles(table(("1", 5, "a", "g")), table(("1", 5, "G", "A")))) == [(0, True, False)]
 

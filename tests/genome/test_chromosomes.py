@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genotune.genome.chromosomes import chromosome_kinds, is_kind
+from genotune.genome.chromosomes import chromosome_kinds, common_names, haploid_note, is_kind
 
 HUMAN = [str(number) for number in range(1, 27)]
 MOUSE = [str(number) for number in range(1, 20)]
@@ -58,3 +58,34 @@ def test_variants_are_told_by_their_contig():
     assert is_kind(contigs, "x").tolist() == [True, False, True, False, False]
     assert is_kind(contigs, "autosome").tolist() == [False, True, False, False, True]
     assert is_kind(np.empty(0, dtype=np.str_), "x").tolist() == []
+
+
+def test_a_chromosome_has_one_name_however_files_write_it():
+    names = ["X", "chrX", "23", "chr23", "24", "Y", "25", "XY", "26", "chrM", "MT", "7", "chr7", "chrUn"]
+    assert {name: common_names(names)[name] for name in names} == {
+        **dict.fromkeys(("X", "chrX", "23", "chr23"), "X"),
+        **dict.fromkeys(("24", "Y"), "Y"),
+        **dict.fromkeys(("25", "XY"), "XY"),
+        **dict.fromkeys(("26", "chrM", "MT"), "MT"),
+        **dict.fromkeys(("7", "chr7"), "7"),
+        "chrUn": "Un",
+    }
+
+
+def test_where_one_file_has_more_than_26_numbers_23_is_a_number_in_all():
+    assert common_names(["23", "X", "38"]) == {"23": "23", "X": "X", "38": "38"}
+
+
+def test_the_tenth_chromosome_of_a_yeast_is_no_x():
+    assert common_names(["chrX", "chrIX", "chrII"])["chrX"] == "X"
+    assert chromosome_kinds(["chrX", "chrIX", "chrII"])["chrX"] == "autosome"
+
+
+def test_single_copies_that_count_as_two_are_told():
+    [note] = haploid_note(np.array(["1", "X", "X", "chrM", "XY"]), label="x.bim")
+    assert note.startswith(
+        "x.bim: 2 on X, 1 on chrM: a single copy (of X in males, of Y and MT) counts as two, as plink2"
+    )
+    assert haploid_note(np.array(["1", "25", "chrUn"]), label="x.bim") == ()
+    assert haploid_note(np.array(["20"]), label="x.bim") == ()
+    assert haploid_note(np.array(["20"]), label="x.bim", n_autosomes=19) != ()

@@ -21,6 +21,21 @@ def test_a_group_is_in_one_fold_and_no_fold_is_empty(groups, n_folds, seed):
         assert len(set(folds[groups == group].tolist())) == 1
 
 
+@given(
+    groups=st.lists(st.integers(-1, 30), min_size=30, max_size=80).filter(lambda groups: len(set(groups)) >= 5),
+    seed=st.integers(0, 5),
+)
+def test_each_group_in_a_shuffled_order_goes_to_the_fold_that_holds_least(groups, seed):
+    groups = np.array(groups)
+    weights = np.random.default_rng(seed).integers(0, 9, len(groups))
+    held, expected = [0, 0, 0], np.full(len(groups), UNKNOWN)
+    for group in np.random.default_rng(seed).permutation(np.unique(groups[groups >= 0])):
+        fold = held.index(min(held))
+        held[fold] += max(1, weights[groups == group].sum())
+        expected[groups == group] = fold
+    assert assign_folds(groups, weights, n_folds=3, seed=seed).tolist() == expected.tolist()
+
+
 def test_folds_are_even_by_weight():
     """Five contigs of 40, 30, 20, 10 and 100 bins: the longest has a fold to itself."""
     weights = np.array([40, 30, 20, 10, 100])

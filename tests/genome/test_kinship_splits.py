@@ -29,6 +29,17 @@ def only(problems):
     return problem
 
 
+def test_more_samples_than_pairs_can_be_looked_at_are_refused_before_any_is_decoded():
+    def decode():
+        raise AssertionError("nobody may be asked")
+
+    problem = only(split().problems(SampleTable(np.full(100_001, "0"), {}, decode)))
+    assert problem.path == ("by",)
+    assert problem.message.startswith("found 100,001 samples; every pair of them would be held against each other")
+    assert "up to 100,000. Tell kin with another tool (KING, or plink2 --make-king-table)" in problem.message
+    assert problem.message.endswith("split by: column.")
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 39), st.integers(0, 39), st.integers(0, 3)), max_size=25),
     st.integers(1, 3),

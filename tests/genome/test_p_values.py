@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from genotune.genome.p_values import log10_p_of_t, log10_p_of_z
+from genotune.genome.p_values import log10_p_of_share, log10_p_of_t, log10_p_of_z
 
 
 def log10_p_of_t_with_even_df(t, df):
@@ -67,3 +67,24 @@ def test_an_infinite_statistic_is_less_likely_than_anything():
 def test_p_of_t_is_a_probability_that_falls_with_the_statistic(t, df):
     one, more = log10_p_of_t(np.array([abs(t), abs(t) * 1.01 + 1e-3]), float(df))
     assert more < one <= 1e-12
+
+
+@pytest.mark.parametrize("q", [1, 2, 5])
+def test_p_of_a_share_is_that_of_the_f_test(q):
+    share, df = np.array([0, 0.001, 0.2, 0.7, 0.99]), 40
+    expected = stats.f.sf(share / (1 - share) * df / q, q, df)
+    np.testing.assert_allclose(10 ** log10_p_of_share(share, q=q, df=df), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("t", [0.0, 1.5, 45.0, 60.0, 200.0])
+def test_p_of_a_share_that_one_regressor_explains_is_that_of_its_t(t):
+    df = 2000
+    found = log10_p_of_share(np.array([t**2 / (t**2 + df)]), q=1, df=df)
+    np.testing.assert_allclose(found, log10_p_of_t(np.array([t]), np.array([float(df)])), rtol=1e-9, atol=1e-12)
+
+
+def test_p_of_a_share_is_one_where_there_is_nothing_to_test_and_no_number_where_there_is_no_share():
+    for q, df in ((0, 10), (3, 0), (3, -2)):
+        np.testing.assert_array_equal(log10_p_of_share(np.array([0.5, np.nan]), q=q, df=df), [0, np.nan])
+    assert np.isnan(log10_p_of_share(np.array([np.nan]), q=2, df=9)).all()
+    assert log10_p_of_share(np.array([1.0]), q=2, df=9)[0] < -300

@@ -1,6 +1,7 @@
 """Predictions for another cohort, whichever alleles it counts and whichever variants it lacks."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from genotune.store import DOSAGE_STEPS, MISSING_DOSAGE
 from genotune.trainables import build_trainable
 from genotune.trainables.prepared import fit_prepared
 from genotune.trainables.trainable import FitPlan
-from genotype_builders import build_genotypes, split_samples
+from genotype_builders import SITES, build_genotypes, split_samples, with_tables
 
 N_VARIANTS = 40
 COMPLEMENT = {"A": "T", "T": "A", "C": "G", "G": "C"}
@@ -114,6 +115,29 @@ def test_the_strand_of_a_palindrome_is_told_by_its_frequency(write_cohort, is_tu
     np.testing.assert_allclose(found.values[:, 0], model.predict_samples(store, np.arange(50)), rtol=1e-6)
 
 
+def test_the_samples_that_a_model_learned_from_are_predicted_as_they_were_palindromes_and_all(tmp_path):
+    """A/T and C/G of a frequency near a half: in the model's own file no strand is in doubt."""
+    n = 180
+    store = build_genotypes(n_variants=n, n_samples=300)
+    half = np.flatnonzero(store.variants.frequency > 0.42)
+    store.variants.other[half] = "T"
+    model = build_trainable("ridge", {}, store.columns).fit(
+        store, split_samples(store), report=lambda _: None, plan=FitPlan(seed=1, max_epochs=1)
+    )
+    labels = zip(store.variants.ids, store.variants.starts + 1, store.variants.other, strict=True)
+    bim = [("1", name, 0, position, "A", other) for name, position, other in labels]
+    write_fileset(tmp_path, "own", store.dosage, bim=bim)
+    found = predict_cohort(model, open_genotypes(tmp_path, "own.bed"), table=None, min_coverage=1.0)
+    np.testing.assert_allclose(found.values[:, 0], model.predict_samples(store, np.arange(300)), rtol=1e-6)
+    assert found.notes[-2] == "own.bed: 180 of 180 variants are found."
+    assert found.notes[-1].startswith(f"own.bed: {len(half)} A/T or C/G variants, whose frequency doesn't tell")
+    assert len(half) > 10
+    renamed = [(*row[:1], f"x{row[1]}", *row[2:]) for row in bim]
+    write_fileset(tmp_path, "other", store.dosage, bim=renamed)
+    found = predict_cohort(model, open_genotypes(tmp_path, "other.bed"), table=None, min_coverage=0.5)
+    assert f"Of the others {len(half)} are ambiguous" in found.notes[-1]
+
+
 def test_covariates_come_from_a_table_and_samples_without_them_are_left_out(write_cohort, tmp_path):
     model, store = fitted(covariates=2)
     cohort = write_cohort(store)
@@ -160,3 +184,80 @@ def test_of_classes_probabilities_are_written_under_their_names(write_cohort, tm
     np.testing.assert_allclose(np.array([row[2:] for row in rows], dtype=float), expected, rtol=1e-5)
     with pytest.raises(DataError, match=r"out\.tsv: is there already; name another file with --out"):
         predict("saved", ["cohort.bed"], out, **options)
+
+
+@pytest.fixture
+def with_expression(write_cohort, tmp_path):
+    """A model of variants and tables, its cohort, and the cohort's tables as files; gives them and the store."""
+    store = with_tables(build_genotypes(n_variants=N_VARIANTS, covariates=1))
+    trainable = build_trainable("ridge", {}, store.columns)
+    plan = FitPlan(seed=1, max_epochs=1)
+    model = fit_prepared(trainable, store, split_samples(store), report=lambda _: None, plan=plan)
+    iids = [f"I{i}" for i in range(50)]
+    pd.DataFrame({"IID": iids, "PC1": store.covariates[:50, 0]}).to_csv(tmp_path / "age.tsv", sep="\t", index=False)
+    expression = pd.DataFrame({f"G{i}": store.features[:50, i].astype(float) for i in range(5)})
+    expression.insert(0, "IID", iids)
+    sites = pd.DataFrame(
+        {"IID": iids, "site": [None if np.isnan(c) else SITES[int(c)] for c in store.features[:50, 5]]}
+    )
+    expression.sample(frac=1, random_state=1).to_csv(tmp_path / "expr.tsv", sep="\t", index=False, na_rep="NA")
+    sites.to_csv(tmp_path / "clin.csv", index=False, na_rep="NA")
+    return model, store, write_cohort(store), {"table": tmp_path / "age.tsv", "min_coverage": 1.0}
+
+
+def test_further_tables_of_the_cohort_are_taken_by_their_names(with_expression, tmp_path):
+    model, store, cohort, options = with_expression
+    tables = {"expression": tmp_path / "expr.tsv", "clinical": tmp_path / "clin.csv"}
+    found = predict_cohort(model, cohort, tables=tables, **options)
+    np.testing.assert_allclose(found.values[:, 0], model.predict_samples(store, np.arange(50)), rtol=1e-5)
+    lines = (tmp_path / "clin.csv").read_text().replace("Kiel", "Rome").splitlines(keepends=True)
+    (tmp_path / "clin.csv").write_text("".join(lines[:41]))
+    found = predict_cohort(model, cohort, tables=tables, **options)
+    features = store.features[:50].copy()
+    features[features[:, 5] == 1, 5] = 3
+    features[40:, 5] = np.nan
+    expected = model.predict(store.dosage[:50], np.column_stack([store.covariates[:50], features]))
+    np.testing.assert_allclose(found.values[:, 0], expected, rtol=1e-5)
+    n = int((features[:, 5] == 3).sum())
+    assert f"clin.csv: site: {n} samples have a level that the model doesn't know." in found.notes
+    assert "clin.csv: no row for 10 of 50 samples; its columns are unknown there." in found.notes
+
+
+def test_columns_that_are_not_there_are_refused_by_name_or_taken_as_unknown(with_expression, tmp_path):
+    model, store, cohort, options = with_expression
+    with pytest.raises(
+        DataError, match=r"^the model takes columns of further tables: 'clinical' and 'expression'\. Name"
+    ):
+        predict_cohort(model, cohort, **options)
+    with pytest.raises(
+        DataError, match=r"^--table: the model knows no table 'proteins'; it takes 'clinical' and 'expre"
+    ):
+        predict_cohort(model, cohort, tables={"proteins": tmp_path / "expr.tsv"}, **options)
+    expression = pd.read_csv(tmp_path / "expr.tsv", sep="\t").drop(columns=["G1", "G3"])
+    expression.to_csv(tmp_path / "expr.tsv", sep="\t", index=False, na_rep="NA")
+    tables = {"expression": tmp_path / "expr.tsv"}
+    message = (
+        r"^expr\.tsv: lacks 2 of 5 columns that the model takes: 'G1' and 'G3'\. Add them, or take them as unknown "
+        r"with --fill-columns\.$"
+    )
+    with pytest.raises(DataError, match=message):
+        predict_cohort(model, cohort, tables={**tables, "clinical": tmp_path / "clin.csv"}, **options)
+    found = predict_cohort(model, cohort, tables=tables, fills=True, **options)
+    assert "expr.tsv: lacks 'G1' and 'G3'; taken as unknown." in found.notes
+    features = store.features[:50].copy()
+    features[:, [1, 3, 5]] = np.nan
+    expected = model.predict(store.dosage[:50], np.column_stack([store.covariates[:50], features]))
+    np.testing.assert_allclose(found.values[:, 0], expected, rtol=1e-5)
+
+
+def test_a_sample_without_a_covariate_is_predicted_where_the_model_fills_it_in(write_cohort, tmp_path):
+    store = replace(build_genotypes(n_variants=N_VARIANTS, covariates=1), fills_covariates=True)
+    store.covariates[7] = np.nan
+    trainable = build_trainable("ridge", {}, store.columns)
+    plan = FitPlan(seed=1, max_epochs=1)
+    model = fit_prepared(trainable, store, split_samples(store), report=lambda _: None, plan=plan)
+    table = pd.DataFrame({"IID": [f"I{i}" for i in range(50)], "PC1": store.covariates[:50, 0]})
+    table.to_csv(tmp_path / "age.tsv", sep="\t", index=False, na_rep="NA")
+    found = predict_cohort(model, write_cohort(store), table=tmp_path / "age.tsv", min_coverage=1.0)
+    np.testing.assert_allclose(found.values[:, 0], model.predict_samples(store, np.arange(50)), rtol=1e-5)
+    assert "1 samples lack a covariate (PC1); it is filled in as it was for the training samples." in found.notes

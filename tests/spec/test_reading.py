@@ -83,7 +83,8 @@ def test_a_family_has_the_settings_of_the_data_that_the_spec_names(read, faults)
     assert spec.trainable_kind("ridge").title == "GBLUP"
     assert read(changed(("search:", "  - family: ridge\nsearch:"))).trainable_kind("ridge").title == "k-mer ridge"
     assert faults(PLINK.replace("penalty:", "flank_bp:")) == [
-        "tiny.yaml:6: params.flank_bp: ridge has no such setting. Allowed: n_variants, prepare, penalty, standardize."
+        "tiny.yaml:6: params.flank_bp: ridge has no such setting. Allowed: n_variants, prepare, penalty, standardize, "
+        "table_share."
     ]
 
 

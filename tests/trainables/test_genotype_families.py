@@ -9,8 +9,9 @@ from genotune.errors import UserError
 from genotune.metrics import METRICS
 from genotune.store import DOSAGE_STEPS, MISSING_STEPS, GenotypeOutline, GenotypeStore, Splits
 from genotune.trainables import FAMILIES, build_trainable, load_model, settings_of
+from genotune.trainables.prepared import fit_prepared
 from genotune.trainables.trainable import FitPlan
-from genotype_builders import build_genotypes, split_samples
+from genotype_builders import build_genotypes, split_samples, with_tables
 
 KINDS = ("quantitative", "binary", "multiclass", "count")
 SMALL = {
@@ -31,6 +32,13 @@ def fit(family, store, splits=None, **params):
     trainable = build_trainable(family, {**SMALL[family], **params}, GenotypeStore.columns)
     plan = FitPlan(seed=3, max_epochs=trainable.own_epochs or EPOCHS.get(family, 4))
     return trainable.fit(store, splits or split_samples(store), report=lambda progress: None, plan=plan)
+
+
+def fit_with_tables(family, store, splits=None, **params):
+    """As a trial fits it: with what is prepared of further tables and unknown covariates."""
+    trainable = build_trainable(family, {**SMALL[family], **params}, GenotypeStore.columns)
+    plan = FitPlan(seed=3, max_epochs=trainable.own_epochs or EPOCHS.get(family, 4))
+    return fit_prepared(trainable, store, splits or split_samples(store), report=lambda progress: None, plan=plan)
 
 
 def predict(model, store, splits=None):
@@ -176,3 +184,106 @@ def test_weights_of_classes_are_refused_where_there_are_none(family):
     assert of_count.message == "found balanced; a count trait has no classes. Remove it."
     [of_many] = problem(3.0, "multiclass", 3)
     assert of_many.message.endswith("the trait has 3. Write balanced, or none.")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("family", GENOMIC)
+def test_what_a_further_table_tells_is_learned_beside_the_variants(family, kind, tmp_path):
+    store = with_tables(build_genotypes(400, 30, kind=kind, covariates=1, missing=0.02), n_columns=30)
+    rng = np.random.default_rng(4)
+    store.dosage[:], store.covariates[:] = rng.binomial(2, 0.4, store.dosage.shape), rng.normal(size=(400, 1))
+    # The variants are noise here, of which the network would else learn more.
+    params = {"learning_rate": 0.01, "dropout": 0.8} if family == "genotype_cnn" else {}
+    model = fit_with_tables(family, store, **params)
+    alone = replace(store, features=None, table_columns=())
+    assert skill(model, store) > skill(fit(family, alone), alone) + 0.15
+    assert skill(model, store) > 0.65
+    model.save(tmp_path)
+    again = load_model(tmp_path)
+    np.testing.assert_array_equal(predict(again, store), predict(model, store))
+    assert (again.table_columns, again.facts()) == (model.table_columns, model.facts())
+    shuffled = np.random.default_rng(5).permutation(len(store.table_columns))
+    other = replace(
+        store, features=store.features[:, shuffled], table_columns=tuple(store.table_columns[i] for i in shuffled)
+    )
+    np.testing.assert_array_equal(predict(again, other), predict(model, store))
+
+
+@pytest.mark.parametrize("family", GENOMIC)
+def test_thousands_of_columns_are_no_trouble_for_fewer_samples(family):
+    store = with_tables(build_genotypes(100, 30, kind="binary", covariates=1), n_columns=2000)
+    splits = split_samples(store)
+    model = fit_with_tables(family, store, splits)
+    assert skill(model, store, splits._replace(validation=splits.train)) > 0.75
+    assert np.isfinite(predict(model, store)).all()
+
+
+def test_covariates_alone_are_told_from_further_tables():
+    store = with_tables(build_genotypes(200, 10, covariates=2))
+    alone = replace(store, features=None, table_columns=())
+    model = fit_with_tables("covariates_only", store)
+    np.testing.assert_array_equal(predict(model, store), predict(fit("covariates_only", alone), alone))
+    assert model.table_columns == ()
+
+
+@pytest.mark.parametrize("prepare", [None, {"components": 2, "impute": "mean"}, {"tables": {"categories": "level"}}])
+@pytest.mark.parametrize("family", SMALL)
+def test_whatever_tables_and_covariates_of_other_samples_hold_the_model_is_the_same(family, prepare):
+    store = with_tables(build_genotypes(150, 40, covariates=2, missing=0.03))
+    store.covariates[::7, 0] = np.nan
+    store = replace(store, fills_covariates=True)
+    splits = Splits(np.arange(100), np.arange(100, 125))
+    other = replace(store, **{name: getattr(store, name).copy() for name in ("dosage", "phenotype", "features")})
+    covariates = store.covariates.copy()
+    covariates[100:] = [np.nan, 1e6]
+    other = replace(other, covariates=covariates)
+    other.dosage[100:], other.phenotype[100:], other.features[100:, :5] = 2, -1, 1e5
+    other.features[100:, 5] = np.nan
+    params = {} if prepare is None or family == "covariates_only" else {"prepare": prepare}
+    models = [fit_with_tables(family, each, splits, **params) for each in (store, other)]
+    asked = np.arange(100)
+    np.testing.assert_array_equal(*(model.predict_samples(store, asked) for model in models))
+    np.testing.assert_array_equal(*(model.recipe.covariate_fill for model in models))
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_unknown_covariates_are_filled_in_by_the_training_samples(family, tmp_path):
+    store = build_genotypes(200, 20, covariates=2)
+    splits = split_samples(store)
+    holes = store.covariates.copy()
+    holes[[3, 150, 199], 0] = np.nan
+    filled = store.covariates.copy()
+    filled[[3, 150, 199], 0] = np.median(np.delete(store.covariates[splits.train, 0], 3))
+    model = fit_with_tables(family, replace(store, covariates=holes, fills_covariates=True), splits)
+    by_hand = fit(family, replace(store, covariates=filled), splits)
+    asked = replace(store, covariates=holes, fills_covariates=True)
+    np.testing.assert_array_equal(predict(model, asked), predict(by_hand, replace(store, covariates=filled)))
+    model.save(tmp_path)
+    again = load_model(tmp_path)
+    assert again.fills_covariates
+    np.testing.assert_array_equal(predict(again, asked), predict(model, asked))
+
+
+@pytest.mark.parametrize("family", [name for name in GENOMIC if name != "boosted_trees"])
+def test_unknown_numbers_are_refused_by_families_that_have_no_use_for_them(family):
+    chosen = {"prepare": {"tables": {"numbers": "none"}}}
+    trainable = build_trainable(family, {**SMALL[family], **chosen}, GenotypeStore.columns)
+    [problem] = trainable.problems(GenotypeOutline(100, 900, "quantitative", 0, 1, n_features=4))
+    assert problem.path == ("prepare", "tables", "numbers")
+    assert problem.message.endswith("learn from unknown numbers. Write median or mean.")
+
+
+def test_trees_learn_from_unknown_numbers_as_such():
+    store = with_tables(build_genotypes(300, 10), missing=0.0)
+    # That it is unknown tells the trait: any value in its place would hide that.
+    hidden = store.features[:, 1].copy()
+    hidden[store.phenotype > np.median(store.phenotype)] = np.nan
+    store.features[:, 1], store.features[:, 0] = hidden, 0
+    store.dosage[:] = 1
+    store.dosage[0] = 0
+    left, filled = (
+        skill(fit_with_tables("boosted_trees", store, prepare={"tables": {"numbers": how}}), store)
+        for how in ("none", "median")
+    )
+    assert left > 0.7
+    assert left > filled

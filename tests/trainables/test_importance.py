@@ -13,7 +13,7 @@ from genotune.trainables.importance import Importance, importance_of_effects
 from genotune.trainables.prepared import fit_prepared
 from genotune.trainables.prepared_model import PreparedModel
 from genotune.trainables.trainable import FitPlan
-from genotype_builders import build_genotypes, split_samples
+from genotype_builders import SITES, build_genotypes, split_samples, with_tables
 
 TREES = {"rounds_per_epoch": 10, "max_depth": 2}
 LINEAR_TREES = {"booster": "gblinear", "rounds_per_epoch": 40, "learning_rate": 0.5}
@@ -281,3 +281,34 @@ def test_of_a_model_that_uses_nothing_there_is_only_the_head():
     assert isinstance(found, Importance)
     assert list(found.rows()) == []
     assert found.table_text().endswith("\tfrequency\teffect_log_odds:no\teffect_log_odds:yes\n")
+
+
+@pytest.mark.parametrize("prepare", [None, {"components": 2}, {"adjust": "residuals"}], ids=str)
+@pytest.mark.parametrize("name", ["ridge", "elastic_net", "boosted_trees"])
+def test_columns_of_further_tables_stand_after_the_variants_under_their_own_names(name, prepare):
+    store = with_tables(build_genotypes(300, 20, covariates=2), n_columns=6)
+    store.features[:, :5] *= 1000
+    rows = list(fit(name, store, prepare=prepare).importance().rows())
+    kinds = [row["kind"] for row in rows]
+    order = ["variant", "feature", "component", "covariate"]
+    assert kinds == sorted(kinds, key=order.index)
+    of_tables = [row["id"] for row in rows if row["kind"] == "feature"]
+    assert of_tables[0] == "expression:G0", "it goes with the trait, whatever its unit"
+    assert {*of_tables} <= {*(f"expression:G{i}" for i in range(6)), *(f"clinical:site={site}" for site in SITES)}
+    assert {row["id"] for row in rows if row["kind"] == "covariate"} <= {"PC1", "PC2"}
+
+
+def test_the_effect_of_a_column_is_that_of_one_unit_in_the_table():
+    store = with_tables(build_genotypes(300, 20), missing=0.0)
+    thousandfold = replace(store, features=store.features * np.array([1000, 1, 1, 1, 1, 1], dtype=np.float32))
+    once, again = (by_id(fit("ridge", each)) for each in (store, thousandfold))
+    model = fit("ridge", store)
+    moved = store.features.copy()
+    moved[:, 0] += 1
+    change = model.predict_samples(replace(store, features=moved), np.arange(50)) - model.predict_samples(
+        store, np.arange(50)
+    )
+    effect = once["expression:G0"]["effect"]
+    np.testing.assert_allclose(change, effect, rtol=1e-3)
+    assert again["expression:G0"]["effect"] == pytest.approx(effect / 1000, rel=1e-4)
+    assert again["expression:G1"]["effect"] == pytest.approx(once["expression:G1"]["effect"], rel=1e-4)
