@@ -89,7 +89,11 @@ def stop(
 
     if trial is not None and choose:
         raise UserError("--trial and --choose: one of them; a sweep ends by --choose, a trial by --trial.")
-    folder = _folder(sweep, workspace)
+    folders, is_group = _folders(sweep, workspace)
+    running = [folder for folder in folders if is_held(folder)]
+    if is_group and not running:
+        raise SweepError(f"{sweep}: no driver is at work on any sweep of this group; there is nothing to stop.")
+    folder = (running or folders)[0]  # of a group one runs at a time
     view = view_of(folder)
     if view.status not in ("running", "starting"):
         raise SweepError(
