@@ -14,6 +14,8 @@ from typing import Annotated, Final
 
 import typer
 
+from genotune.sweep_commands import add_sweep_commands
+
 _DONE: Final = 0
 _OURS: Final = 1
 _THEIRS: Final = 2
@@ -188,6 +190,9 @@ def ui(
 
     command = ui_command(workspace_of(None, workspace), port=port)
     os.execv(command[0], command)
+
+
+add_sweep_commands(app)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from genotune.errors import SweepError
@@ -19,6 +19,9 @@ from genotune.tuning.sharing import family_behind
 from genotune.tuning.space import Draw
 
 log = logging.getLogger(__name__)
+
+BY_HAND: Final = "stopped by hand"
+"""Why a trial or a sweep ended that a person stopped with `genotune stop`."""
 
 FAILED_AT_FIRST: Final = 3
 """A sweep whose first trials all fail, this many of them, is ended: the next would fail too."""
@@ -90,7 +93,7 @@ class Controller:
         'wait' as long as a trial runs, even when nothing is left to propose: it may be given back.
         """
         nothing: Next = "wait" if self._running else "finished"
-        if self._out_of_time():
+        if self._is_over():
             return nothing
         if self.limits.concurrent is not None and len(self._running) >= self.limits.concurrent:
             return "wait"
@@ -149,7 +152,9 @@ class Controller:
                 checkpoint=checkpoint,
             )
         decision = self._decide(state, epoch)
-        if decision.action == "continue" and self._out_of_time():
+        if decision.action == "continue" and trial in self.journal.state.stop_asked:
+            decision = Decision("stop", decision.rung, BY_HAND)
+        if decision.action == "continue" and self._is_over():
             decision = Decision("stop", decision.rung, self._stopping)
         self._write_decision(trial, epoch, decision)
         return decision.action
@@ -169,6 +174,27 @@ class Controller:
             status, reason = "complete", "1 epoch" if state.epoch == 1 else f"{state.epoch} epochs"
         self.journal.append("ended", trial=trial, status=status, reason=reason)
         self._searcher.tell(trial, curve=state.curve, status=status)
+
+    def stop_trials(self, trials: Iterable[int]) -> None:
+        """These trials stop at their next report, or are not started again: a person asked for it.
+
+        A number that no open trial has is passed over.
+        """
+        state = self.journal.state
+        for number in sorted(trials):
+            trial = state.trials.get(number)
+            if trial is None or not self._is_open(trial):
+                continue
+            if number not in state.stop_asked:
+                self.journal.append("stop_asked", trial=number)
+            if number not in self._running:
+                self.journal.append("ended", trial=number, status="stopped", reason=BY_HAND)
+                self._searcher.tell(number, curve=trial.curve, status="stopped")
+
+    def stop_all(self) -> None:
+        """No trial begins any more, and each that runs stops at its next report: a person asked for it."""
+        if None not in self.journal.state.stop_asked:
+            self.journal.append("stop_asked", trial=None)
 
     def interrupt(self, reason: str) -> None:
         """The driver ends before its time; what is live now goes on after a resume."""
@@ -234,8 +260,12 @@ class Controller:
     def _is_open(trial: TrialState) -> bool:
         return trial.ended_s is None
 
-    def _out_of_time(self) -> bool:
+    def _is_over(self) -> bool:
+        """Whether nothing new may begin; then `_stopping` says why."""
         state, hours = self.journal.state, self.limits.hours
+        if None in state.stop_asked:
+            self._stopping = BY_HAND
+            return True
         if hours is None:
             return False
         spent_s = state.active_s + max(0.0, time.time() - state.last_s)

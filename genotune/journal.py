@@ -14,11 +14,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import IO, Any, Final, Literal, NamedTuple, Self
 
 from genotune.errors import SweepError
 
 JOURNAL_FILE: Final = "journal.jsonl"
+
+_N_TRIES: Final = 10
+_PAUSE_S: Final = 0.02
 
 Kind = Literal[
     "sweep_started",  # sweep, spec_sha256, facts (what the record says of the sweep: versions, host, files)
@@ -28,6 +31,7 @@ Kind = Literal[
     "started",  # trial, device
     "report",  # trial, epoch, value (null: not a number), metrics, checkpoint (a path relative to the sweep, or null)
     "decision",  # trial, epoch, action: continue | stop, rung (null: no rung there), reason
+    "stop_asked",  # trial (null: all of them): a person wants it to stop
     "ended",  # trial, status: complete | stopped | failed, reason
     "baseline",  # name, metrics on validation
     "delivered",  # upto: MLflow has every event up to this one
@@ -111,6 +115,8 @@ class SweepState:
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     trials: dict[int, TrialState] = field(default_factory=dict)
+    stop_asked: set[int | None] = field(default_factory=set)
+    """Trials that a person wants to stop; None: all."""
     delivered: int = 0
     n_events: int = 0
     active_s: float = 0.0
@@ -149,6 +155,8 @@ class SweepState:
                 self.facts = values
             case "driver_started":
                 self.status = "running"
+            case "stop_asked":
+                self.stop_asked.add(values["trial"])
             case "delivered":
                 self.delivered = values["upto"]
             case "baseline":
@@ -215,12 +223,10 @@ class Journal:
         self.path = folder / JOURNAL_FILE
         self._lock = threading.RLock()
         self._file = self.path.open("a+b")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _hold(self._file):
             self._file.close()
             message = f"{folder.name}: another driver is at work on this sweep. Wait for it, or end it first."
-            raise SweepError(message) from None
+            raise SweepError(message)
         try:
             self._cut_torn_line()
             self.events = list(read_events(self.path))
@@ -270,6 +276,26 @@ class Journal:
         self._file.seek(0, os.SEEK_END)
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a driver holds the journal of a sweep."""
+    with (folder / JOURNAL_FILE).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def _hold(file: IO[bytes]) -> bool:
+    """Whether the journal is ours now; who only asks `is_held` has it for a moment, so we try more than once."""
+    for _ in range(_N_TRIES):
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(_PAUSE_S)
+    return False
+
+
 @contextlib.contextmanager
 def _signals_afterwards() -> Iterator[None]:
     """SIGINT and SIGTERM that arrive in the block are raised when it has ended. They only reach the main thread."""
@@ -298,17 +324,56 @@ def read_events(path: Path) -> Iterator[Event]:
         for number, line in enumerate(lines, start=1):
             if not line.endswith(b"\n"):
                 return
-            try:
-                record = json.loads(line)
-                yield Event(record.pop("number"), record.pop("time_s"), record.pop("kind"), record)
-            except (ValueError, KeyError):
-                message = f"{path}:{number}: this line is not an event; the journal was changed by hand or by the disk."
-                raise SweepError(message) from None
+            yield _event(line, path, number)
+
+
+class JournalReader:
+    """A sweep's journal as it grows, read without taking hold of it: for another process.
+
+    Args:
+        folder: the sweep's.
+
+    Attributes:
+        state: as the events so far tell it.
+        last_news: number of the last event that is more than a note of what MLflow has.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / JOURNAL_FILE
+        self.state = SweepState()
+        self.last_news = 0
+        self._offset = 0
+
+    def read_on(self) -> list[Event]:
+        """The events that are new since the last call; a line that is not whole yet waits for the next.
+
+        Raises:
+            SweepError: a line is not an event.
+        """
+        with self.path.open("rb") as file:
+            file.seek(self._offset)
+            content = file.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        events = [_event(line, self.path, self.state.n_events + n) for n, line in enumerate(whole.splitlines(), 1)]
+        for event in events:
+            self.state.apply(event)
+            if event.kind != "delivered":
+                self.last_news = event.number
+        return events
 
 
 def read_state(folder: Path) -> SweepState:
     """A sweep as its journal tells it, without taking hold of it: for a reader in another process."""
-    state = SweepState()
-    for event in read_events(folder / JOURNAL_FILE):
-        state.apply(event)
-    return state
+    reader = JournalReader(folder)
+    reader.read_on()
+    return reader.state
+
+
+def _event(line: bytes, path: Path, number: int) -> Event:
+    try:
+        record = json.loads(line)
+        return Event(record.pop("number"), record.pop("time_s"), record.pop("kind"), record)
+    except (ValueError, KeyError):
+        message = f"{path}:{number}: this line is not an event; the journal was changed by hand or by the disk."
+        raise SweepError(message) from None

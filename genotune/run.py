@@ -1,7 +1,6 @@
 """What `genotune run` does, in order: plan, read, sweep, choose, test, register."""
 
 import contextlib
-import json
 import logging
 import os
 import secrets
@@ -11,39 +10,31 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from genotune.baselines import fit_baselines
 from genotune.controller import Controller, Limits
 from genotune.data.quality import QUALITY_FILE, Quality, table_text
+from genotune.delivery import DELIVERY_TIMEOUT_S, recorder_of, register
 from genotune.errors import SweepError
-from genotune.evaluation import (
-    Candidate,
-    choose_finalists,
-    choose_winner,
-    load_winner,
-    score_once,
-    winner_folder,
-)
+from genotune.evaluation import choose_finalists, choose_winner, load_winner, score_once
 from genotune.face import Face, Outcome
 from genotune.facts import check_same_files, sweep_facts
 from genotune.journal import Journal
 from genotune.judging import Judge
+from genotune.kept_spec import keep_spec, spec_of
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
 from genotune.ray_session import nodes, ray_session
 from genotune.refit import refit_winner, whole
 from genotune.spec import read_spec
-from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
+from genotune.stop_requests import clear_requests
+from genotune.tracking import shown_uri
 from genotune.trainables.model import Model
 from genotune.trial import SharedStore, TrialSetup
 from genotune.winner_tables import write_winner_tables
 from genotune.workspace import find_sweep, workspace_of
 
 log = logging.getLogger(__name__)
-
-_DELIVERY_TIMEOUT_S: Final = 60.0
-_SPEC_FILE: Final = "spec.yaml"
-_CODE_FILE: Final = "code.json"
 
 
 RaySession = Callable[[], AbstractContextManager[bool]]
@@ -104,12 +95,6 @@ def start(plan: SweepPlan, folder: Path, *, facts: Mapping[str, Any], ray: RaySe
     return _drive(plan, journal, ray=ray, face=face)
 
 
-def keep_spec(folder: Path, text: str, code: Mapping[str, str]) -> None:
-    """Write a spec, and the code that it names, into the folder of a sweep; `read_kept` gives them back."""
-    (folder / _SPEC_FILE).write_text(text)
-    (folder / _CODE_FILE).write_text(json.dumps(dict(code), indent=2) + "\n")
-
-
 def resume(sweep: str, *, workspace: Path | None, address: str | None, face: Face) -> Outcome:
     """Go on with a sweep after any death of its driver; a finished one is only told again.
 
@@ -130,31 +115,16 @@ def go_on(folder: Path, *, ray: RaySession, face: Face) -> Outcome:
     """The sweep in a folder, driven on to its end; see `resume`."""
     journal = Journal(folder)
     facts = journal.state.facts
-    if not facts:
-        raise SweepError(f"{folder.name}: it was ended before it began; start it again with `genotune run`.")
-    text, code = read_kept(folder)
-    plan = make_plan(read_spec(Path(facts["spec_path"]), text=text, code=code))
+    plan = make_plan(spec_of(folder, facts))
     check_same_files(plan, facts)
     return _drive(plan, journal, ray=ray, face=face)
 
 
-def read_kept(folder: Path) -> tuple[str, Mapping[str, str]]:
-    """The spec in the folder of a sweep, and the code that it names, as they were when it began."""
-    code_file = folder / _CODE_FILE
-    return (folder / _SPEC_FILE).read_text(), json.loads(code_file.read_text()) if code_file.exists() else {}
-
-
 def _drive(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> Outcome:
-    settings, folder = plan.spec.settings, journal.path.parent
-    uri = resolve_tracking_uri(settings.tracking.uri, folder.parent.parent)
-    recorder = Recorder(
-        journal,
-        tracking_uri=uri,
-        experiment=settings.tracking.experiment or journal.state.facts.get("group", {}).get("name", settings.name),
-        sweep_id=folder.name,
-        artifact_location=(folder.parent.parent / "artifacts").as_uri(),
-    )
+    folder = journal.path.parent
+    recorder, uri = recorder_of(plan.spec, journal)
     recorder.start()
+    clear_requests(folder)
     face.begin(plan, folder)
     try:
         with _log_file(folder):
@@ -165,18 +135,18 @@ def _drive(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) ->
             elif _left_some_out(journal):
                 plan = plan.without(plan.data.vet(plan.fold, plan.folds).left_out)
             face.stage("Recording the winner")
-            delivered = recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
+            delivered = recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
             if delivered and journal.state.registered is None:
-                _register(plan, journal, recorder=recorder, uri=uri)
-                delivered = recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
+                register(plan.spec, journal, recorder=recorder, uri=uri)
+                delivered = recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
     except KeyboardInterrupt:
         if journal.state.status != "interrupted":
             journal.append("interrupted", reason="interrupted by a signal")
-        recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
+        recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
         raise
     except Exception:
         journal.append("sweep_ended", status="failed")
-        recorder.finish(timeout_s=_DELIVERY_TIMEOUT_S)
+        recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
         raise
     finally:
         journal.close()
@@ -301,21 +271,6 @@ def _keep_quality(journal: Journal, quality: Quality) -> None:
     if quality != Quality() and journal.state.quality is None:
         journal.append("quality", **quality.plain)
         (journal.path.parent / QUALITY_FILE).write_text(table_text(quality.plain))
-
-
-def _register(plan: SweepPlan, journal: Journal, *, recorder: Recorder, uri: str) -> None:
-    folder, chosen = journal.path.parent, journal.state.winner
-    assert chosen is not None
-    winner = Candidate(**chosen)
-    registered = register_winner(
-        tracking_uri=uri,
-        run_id=recorder.trial_run_id(winner.trial),
-        model_folder=winner_folder(journal.state, folder),
-        name=plan.spec.settings.name,
-        model=load_winner(journal.state, folder),
-        sweep_id=folder.name,
-    )
-    journal.append("registered", **registered._asdict())
 
 
 def _left_some_out(journal: Journal) -> bool:

@@ -9,6 +9,7 @@ import logging
 import shutil
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -24,15 +25,20 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher as TuneSearcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from genotune.controller import Controller
+from genotune.controller import BY_HAND, Controller
 from genotune.spec import Resources
+from genotune.stop_requests import read_requests
 from genotune.trial import SharedStore, TrialSetup
+from genotune.trial_log import last_log_lines
 from genotune.trial_workers import run_trial
 
 log = logging.getLogger(__name__)
 
 _LAST_LINES: Final = 30
-"""Lines of a failed trial's traceback that go into the record."""
+"""Lines of a failed trial's log, and of its traceback, that go into the record."""
+
+_ASK_EVERY_S: Final = 1.0
+"""So often the folder is looked at for requests."""
 
 
 class FamilyPlan(NamedTuple):
@@ -82,13 +88,13 @@ def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, 
                 storage_path=str(run.folder),
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=run.retries),
-                callbacks=[_Watch(controller, run, interrupted)],
+                callbacks=[_Watch(controller, run, interrupted, trials=setup.folder)],
             ),
         )
         try:
             tuner.fit()
         except KeyboardInterrupt:
-            controller.interrupt("interrupted by a signal")
+            controller.interrupt("interrupted by a signal" if interrupted.is_set() else BY_HAND)
             raise
     shutil.rmtree(run.folder, ignore_errors=True)
     controller.check_outcome()
@@ -215,18 +221,32 @@ class _Decide(_Live, FIFOScheduler):
 
 
 class _Watch(_Live, Callback):
-    """Tune says what became of a trial; and at each turn of its loop a signal may end the sweep."""
+    """Tune says what became of a trial; and at each turn of its loop a signal or a request may end the sweep."""
 
-    def __init__(self, controller: Controller, run: TuneRun, interrupted: threading.Event) -> None:
+    def __init__(self, controller: Controller, run: TuneRun, interrupted: threading.Event, *, trials: Path) -> None:
         self._controller = controller
         self._run = run
         self._interrupted = interrupted
+        self._trials = trials
         self._given_back: Counter[int] = Counter()
+        self._asked_s = 0.0
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ARG002
         if self._interrupted.is_set():
             raise KeyboardInterrupt
+        if time.monotonic() - self._asked_s > _ASK_EVERY_S:
+            self._asked_s = time.monotonic()
+            self._heed_requests()
         self._run.on_change()
+
+    def _heed_requests(self) -> None:
+        """Do what a person asked for with `genotune stop`."""
+        asked = read_requests(self._trials.parent)
+        self._controller.stop_trials(asked.trials)
+        if asked.sweep == "choose":
+            self._controller.stop_all()
+        elif asked.sweep == "interrupt":
+            raise KeyboardInterrupt
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         self._controller.started(_number(trial), device="cuda" if trial.config["gpus"] else "cpu")
@@ -242,14 +262,21 @@ class _Watch(_Live, Callback):
             self._given_back[number] += 1
             self._controller.give_back(number)
         else:
-            self._controller.ended(number, failure=_last_lines(trial))
+            self._controller.ended(number, failure=_last_words(trial, self._trials))
 
 
-def _last_lines(trial: Trial) -> str:
-    """What is known of a trial's death: the last lines of its traceback."""
+def _last_words(trial: Trial, folder: Path) -> str:
+    """What is known of a trial's death: the last lines of its traceback, after those of its log.
+
+    Args:
+        trial: as Tune knows it.
+        folder: that the trials' own folders lie in.
+    """
     file = trial.error_file
     text = Path(file).read_text(errors="replace") if file and Path(file).exists() else "its process died without a word"
-    return "\n".join(text.strip().splitlines()[-_LAST_LINES:])
+    traceback = "\n".join(text.strip().splitlines()[-_LAST_LINES:])
+    written = last_log_lines(folder / _name(trial), _LAST_LINES)
+    return f"the last lines of its log:\n{written}\n{traceback}" if written else traceback
 
 
 @contextlib.contextmanager

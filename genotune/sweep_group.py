@@ -23,6 +23,7 @@ from genotune.facts import check_files_alike, sweep_facts
 from genotune.group_plan import GroupForecast, Planner, forecast
 from genotune.group_scores import MemberOutcome, table_text
 from genotune.journal import JOURNAL_FILE, SweepState, read_events, read_state
+from genotune.kept_spec import keep_spec, read_kept
 from genotune.plan import MachineSize, SweepPlan, this_machine
 from genotune.ray_session import ray_session
 from genotune.spec import GroupSpec, Member, Spec, read_sweeps
@@ -104,7 +105,7 @@ def run(path: Path, *, workspace: Path | None, address: str | None, face: GroupF
     sweep_id = one.new_id()
     folder = workspace_of(group.members[0].spec, workspace) / "sweeps" / f"{group.name}-{sweep_id}"
     folder.mkdir(parents=True)
-    one.keep_spec(folder, group.text, group.code)
+    keep_spec(folder, group.text, group.code)
     members = {member.name: f"{group.name}-{member.name}-{sweep_id}" for member in group.members}
     _write_whole(folder / GROUP_FILE, {"spec_path": str(path.resolve()), "members": members})
     return _drive(group, folder, address=address, face=face)
@@ -125,7 +126,7 @@ def resume(sweep: str, *, workspace: Path | None, address: str | None, face: Gro
     folder = find_sweep(sweep, workspace_of(None, workspace))
     if not (folder / GROUP_FILE).exists():
         return one.resume(str(folder), workspace=workspace, address=address, face=face)
-    text, code = one.read_kept(folder)
+    text, code = read_kept(folder)
     group = read_sweeps(Path(_kept(folder)["spec_path"]), text=text, code=code)
     assert isinstance(group, GroupSpec), folder
     return _drive(group, folder, address=address, face=face)

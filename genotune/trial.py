@@ -4,6 +4,7 @@
 """
 
 import faulthandler
+import logging
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from genotune.store import Splits, Store
 from genotune.trainables import build_trainable
 from genotune.trainables.prepared import fit_prepared
 from genotune.trainables.trainable import FitError, FitPlan, Progress
+
+log = logging.getLogger(__name__)
 
 
 class TrialSetup(NamedTuple):
@@ -224,6 +227,7 @@ def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialS
 
     def send(report: EpochReport) -> None:
         faulthandler.cancel_dump_traceback_later()
+        log.info("epoch %d of %d: %s %.6g", report.epoch, plan.max_epochs, setup.judge.metric, report.value)
         tune.report({**report._asdict(), "device": plan.device})
         faulthandler.dump_traceback_later(setup.timeout_s, exit=True)
 
@@ -233,6 +237,7 @@ def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialS
         fit(config, shared, setup=setup, plan=plan, send=send)
     except (NotFiniteError, FitError) as error:
         faulthandler.cancel_dump_traceback_later()
+        log.info("gives up: %s", error)
         tune.report({"failure": str(error)})  # raised, it would be tried again, to the same end
     finally:
         faulthandler.cancel_dump_traceback_later()

@@ -7,6 +7,7 @@ done nothing since its last report.
 
 import asyncio
 import faulthandler
+import json
 import math
 import os
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from genotune.trial import (
     trial_name,
 )
 from genotune.trial_folds import fit_on_folds
+from genotune.trial_log import logged
 
 _END_TIMEOUT_S: Final = 30
 """So long Tune waits for a stopped trial to end its workers before it ends the whole trial."""
@@ -39,10 +41,16 @@ def run_trial(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSet
         setup: of the sweep.
         scratch: a folder for files of Ray's own, seen by all machines.
     """
-    if config["workers"] == 1:
-        run_in_tune(config, shared=shared, setup=setup, fit=_fit_on_folds if setup.folds else _fit)
-    else:
-        _lead(config, shared=shared, setup=setup, scratch=scratch)
+    with logged(setup.folder / trial_name(config["trial"]), _title(config)):
+        if config["workers"] == 1:
+            run_in_tune(config, shared=shared, setup=setup, fit=_fit_on_folds if setup.folds else _fit)
+        else:
+            _lead(config, shared=shared, setup=setup, scratch=scratch)
+
+
+def _title(config: Mapping[str, Any]) -> str:
+    """What begins, for the trial's log."""
+    return f"trial {config['trial']}: {config['family']} {json.dumps(config['params'])}, process {os.getpid()}"
 
 
 def _fit(config: Mapping[str, Any], shared: SharedStore, **rest: Any) -> None:
@@ -142,12 +150,14 @@ def _work(config: Mapping[str, _Task]) -> None:
         ray.get(task.line.report.remote(report))
         faulthandler.dump_traceback_later(setup.timeout_s, exit=True)
 
-    if plan.rank == 0:  # the others wait for it, or it for them
-        faulthandler.dump_traceback_later(setup.timeout_s, exit=True)
-    try:
-        fit_trial(task.config, task.shared.get(), setup=setup, plan=plan, send=send, share=_from_first)
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+    trial = trial_name(task.config["trial"])
+    with logged(setup.folder / trial, f"worker {plan.rank} of {plan.n_workers}", rank=plan.rank):
+        if plan.rank == 0:  # the others wait for it, or it for them
+            faulthandler.dump_traceback_later(setup.timeout_s, exit=True)
+        try:
+            fit_trial(task.config, task.shared.get(), setup=setup, plan=plan, send=send, share=_from_first)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def _from_first(value: Any) -> Any:

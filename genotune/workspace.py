@@ -1,5 +1,6 @@
 """Where sweeps leave what they leave, and how to find one again."""
 
+import json
 import os
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,14 @@ def find_sweep(sweep: str, workspace: Path) -> Path:
     names = ", ".join(path.name for path in there[-5:]) or "none"
     problem = "several sweeps begin so" if found else "no such sweep"
     raise SweepError(f"{sweep}: {problem} in {workspace}. There: {names}. Another workspace is named with --workspace.")
+
+
+def sweep_folders(folder: Path) -> list[Path]:
+    """The folders of the sweeps that are meant: the sweep's own, or those of a group's members that have begun."""
+    if not (folder / GROUP_FILE).exists():
+        return [folder]
+    members = json.loads((folder / GROUP_FILE).read_text())["members"].values()
+    return [path for name in members if ((path := folder.parent / name) / JOURNAL_FILE).exists()]
 
 
 def _is_sweep(folder: Path) -> bool:

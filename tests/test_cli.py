@@ -22,7 +22,7 @@ def cpu_seconds(command):
 def test_help_names_every_command(genotune):
     result = genotune("--help")
     assert result.returncode == 0
-    for command in ("new", "check", "run", "resume", "ui"):
+    for command in ("new", "check", "run", "resume", "list", "status", "stop", "logs", "sync", "predict", "ui"):
         assert command in result.stdout
 
 

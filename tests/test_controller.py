@@ -135,6 +135,40 @@ def test_when_the_hours_are_spent_running_trials_stop_and_none_begins(tmp_path):
         assert controller.next_task() == "finished"
 
 
+def test_a_trial_that_a_person_stops_ends_at_its_next_report_and_the_sweep_goes_on(tmp_path):
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal, n_trials=3, scheduler="none")
+        first = controller.next_task()
+        assert controller.report(first.trial, 1, value=0.5, metrics={}, checkpoint=None) == "continue"
+        controller.stop_trials({first.trial, 99})
+        assert controller.report(first.trial, 2, value=0.6, metrics={}, checkpoint=None) == "stop"
+        controller.ended(first.trial)
+        run_all(controller)
+        assert [trial.status for trial in journal.state.trials.values()] == ["stopped", "complete", "complete"]
+        assert journal.state.trials[0].reason == "stopped by hand"
+
+
+def test_a_trial_that_waits_to_be_started_again_is_not_when_a_person_stops_it(tmp_path):
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal, n_trials=2)
+        first = controller.next_task()
+        controller.give_back(first.trial)
+        controller.stop_trials({first.trial})
+        assert controller.next_task().trial == 1
+        assert journal.state.trials[0].status == "stopped"
+
+
+def test_a_sweep_that_a_person_ends_begins_no_trial_not_even_after_a_death(tmp_path):
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal, scheduler="none")
+        task = controller.next_task()
+        controller.stop_all()
+        assert controller.report(task.trial, 1, value=0.5, metrics={}, checkpoint=None) == "stop"
+    with Journal(tmp_path) as journal:
+        assert controller_on(journal, scheduler="none").next_task() == "finished"
+        assert journal.state.trials[0].status == "stopped"
+
+
 def test_a_grid_that_is_used_up_ends_the_sweep(tmp_path):
     space = {"toy": parse_template({"depth": {"int": [1, 4]}})[0]}
     with Journal(tmp_path) as journal:

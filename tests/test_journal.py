@@ -4,11 +4,13 @@ import contextlib
 import json
 import math
 import signal
+import threading
+import time
 
 import pytest
 
 from genotune.errors import SweepError
-from genotune.journal import JOURNAL_FILE, Journal, read_state
+from genotune.journal import JOURNAL_FILE, Journal, is_held, read_state
 
 
 @pytest.fixture
@@ -73,6 +75,25 @@ def test_a_second_driver_is_refused(open_journal, tmp_path):
         open_journal()
     first.close()
     open_journal()
+
+
+def test_who_only_asks_whether_a_driver_is_at_work_keeps_none_from_beginning(open_journal, tmp_path):
+    (tmp_path / JOURNAL_FILE).touch()
+    asks = threading.Event()
+
+    def ask():
+        while not asks.is_set():
+            is_held(tmp_path)
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        for _ in range(50):
+            open_journal().close()
+    finally:
+        asks.set()
+        thread.join()
 
 
 def test_a_trial_is_what_its_events_say(open_journal, tmp_path):

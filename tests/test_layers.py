@@ -13,12 +13,26 @@ PACKAGE = Path(__file__).parents[1] / "genotune"
 LAYERS = [
     {"store", "genome", "columns", "calibration", "metrics", "scoring", "settings", "errors"},
     {"data", "trainables", "tuning"},
-    {"trial", "trial_folds", "trial_workers", "worker_group", "judging", "checkpoints", "journal", "tracking", "spec"},
-    {"controller", "plan", "ray_session", "workspace"},
+    {
+        "trial",
+        "trial_folds",
+        "trial_workers",
+        "worker_group",
+        "judging",
+        "checkpoints",
+        "journal",
+        "tracking",
+        "spec",
+        "stop_requests",
+        "trial_log",
+    },
+    {"controller", "plan", "ray_session", "workspace", "kept_spec", "sweep_view"},
     {"sweep", "evaluation", "face", "facts", "finalists", "refit", "baselines", "interpretation", "winner_tables"},
+    {"delivery"},
     {"run"},
     {"sweep_group", "group_plan", "group_scores"},
-    {"terminal", "summary", "group_summary"},
+    {"terminal", "summary", "group_summary", "sweep_tables"},
+    {"sweep_commands"},
     {"cli"},
 ]
 SIBLINGS_APART = [{"data", "trainables", "tuning"}, {"sweep", "evaluation"}]
@@ -36,9 +50,9 @@ WHO_MAY = {
     "pyBigWig": {"data"},
     "pybigtools": {"data"},
     "pysam": {"data"},
-    "rich": {"terminal", "summary", "group_summary"},
+    "rich": {"terminal", "summary", "group_summary", "sweep_tables"},
     "scipy": {"genome"},
-    "typer": {"cli"},
+    "typer": {"cli", "sweep_commands"},
 }
 HEAVY = ("torch", "xgboost", "mlflow", "ray", "sklearn", "imblearn")
 

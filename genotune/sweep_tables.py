@@ -1,0 +1,134 @@
+"""Sweeps and trials as tables for a person: `genotune list` and `genotune status`."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from genotune.summary import draw_words, duration, family_lines, last_line, number
+from genotune.sweep_view import SweepView, Watch
+
+_COLOURS: Final = {"running": "green", "complete": "bold", "failed": "red", "died": "red", "interrupted": "yellow"}
+_EVERY_S: Final = 1.0
+_LONG: Final = ("draw", "reason", "last word")
+"""Columns whose cells may be cut."""
+
+
+def show_sweeps(views: Sequence[SweepView]) -> None:
+    """The sweeps of a workspace, a line each."""
+    table = _table("sweep", "status", "trials", "best", "of trial", "at work", "last word")
+    for view in views:
+        leader = view.leader
+        best = "-" if leader is None else f"{view.metric} {number(view.best(leader))}"
+        table.add_row(
+            view.name,
+            _status(view),
+            f"{len(view.state.trials)} of {view.budget.get('trials', '?')}",
+            best,
+            "-" if leader is None else f"{leader.number} ({leader.family})",
+            duration(view.active_s),
+            _ago(view),
+        )
+    _console().print(_with_whole_cells(table))
+
+
+def show_sweep(view: SweepView) -> None:
+    """One sweep with all of its trials."""
+    _console().print(_whole(view, n_trials=len(view.state.trials)))
+
+
+def follow_sweep(watch: Watch) -> None:
+    """One sweep, drawn again every second until no driver is at work on it."""
+    console = _console()
+    view = watch.look()
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        while view.status in ("running", "starting"):
+            live.update(_whole(view, n_trials=max(5, console.height - 12)), refresh=True)
+            time.sleep(_EVERY_S)
+            view = watch.look()
+    show_sweep(view)
+
+
+def _whole(view: SweepView, *, n_trials: int) -> RenderableType:
+    """Head, families and the last trials."""
+    state = view.state
+    trials = list(state.trials.values())
+    table = _table("trial", "family", "status", "epoch", f"{view.metric} (best)", "draw", "reason")
+    for trial in trials[-n_trials:]:
+        last = trial.curve.get(trial.epoch, float("nan"))
+        table.add_row(
+            str(trial.number),
+            trial.family,
+            view.status_of(trial),
+            str(trial.epoch),
+            f"{number(last)} ({number(view.best(trial))})",
+            Text(draw_words(trial)),
+            Text(last_line(trial.reason)),
+        )
+    hidden = len(trials) - n_trials
+    earlier = [Text(f"{hidden} earlier trials are not shown", style="dim")] if hidden > 0 else []
+    families = family_lines(state, view.metric, now_s=view.seen_s) if view.metric else []
+    return Group(*_head(view), *map(Text, families), *earlier, _with_whole_cells(table))
+
+
+def _head(view: SweepView) -> list[Text]:
+    state, leader = view.state, view.leader
+    counts = ", ".join(f"{count} {status}" for status, count in view.counts.items()) or "none yet"
+    hours = view.budget.get("hours")
+    of_hours = "" if hours is None else f" of {duration(hours * 3600)}"
+    lines = [
+        Text.assemble(
+            (view.name, "bold"), ": ", (view.status, _COLOURS.get(view.status, "")), f", last word {_ago(view)}"
+        ),
+        Text(f"{len(state.trials)} of {view.budget.get('trials', '?')} trials: {counts}"),
+        Text(f"at work for {duration(view.active_s)}{of_hours}"),
+    ]
+    if leader is not None:
+        title = "winner" if state.winner is not None else "best so far"
+        lines.append(
+            Text(f"{title}: {view.metric} {number(view.best(leader))}, {leader.family} of trial {leader.number}")
+        )
+    tested = state.scores.get("winner", {}).get(view.metric)
+    if tested is not None:
+        lines.append(Text(f"test, scored once: {view.metric} {number(tested)}"))
+    if state.registered is not None:
+        lines.append(Text(f"model models:/{state.registered['name']}@best (version {state.registered['version']})"))
+    if view.n_undelivered and view.status != "running":
+        lines.append(Text(f"MLflow lacks {view.n_undelivered} events: genotune sync {view.name}", style="yellow"))
+    if view.status in ("died", "interrupted"):
+        lines.append(Text(f"go on with: genotune resume {view.name}", style="yellow"))
+    return lines
+
+
+def _status(view: SweepView) -> Text:
+    return Text(view.status, style=_COLOURS.get(view.status, ""))
+
+
+def _ago(view: SweepView) -> str:
+    """How long nothing has happened."""
+    if not view.state.last_s:
+        return "none yet"
+    return f"{duration(max(0.0, view.seen_s - view.state.last_s))} ago"
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for header in headers:
+        table.add_column(header, no_wrap=True)
+    return table
+
+
+def _with_whole_cells(table: Table) -> Table:
+    """The same table, in which only the cells of long words are cut where a terminal is narrow."""
+    for column in table.columns:
+        if column.header not in _LONG:
+            column.min_width = max(len(str(cell)) for cell in (column.header, *column.cells))
+    return table
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
