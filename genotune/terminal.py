@@ -35,6 +35,7 @@ from genotune.sweep_group import GroupOutcome
 _REFRESH_S: Final = 0.25
 _NAMES_WIDTH: Final = 22
 """Characters of the names in a table of splits, at least."""
+_MOST_RUNGS: Final = 8
 _STATUSES: Final = {
     "waiting": ("proposed", "killed"),
     "running": ("running",),
@@ -254,7 +255,7 @@ def _range(ends: tuple[int, int]) -> str:
 
 def _forecast_words(forecast: FamilyForecast, machines: list[MachineSize]) -> str:
     resources = forecast.resources
-    rungs = f"rungs at {', '.join(map(str, forecast.rungs))}" if forecast.rungs else "no rungs"
+    rungs = f"rungs at {_listed(forecast.rungs)}" if forecast.rungs else "no rungs"
     workers = "" if resources.workers == 1 else f"{resources.workers} workers with "
     each = "a trial" if resources.workers == 1 else "each a trial"
     return (
@@ -262,6 +263,12 @@ def _forecast_words(forecast: FamilyForecast, machines: list[MachineSize]) -> st
         f"{forecast.examples} an epoch, up to {_epochs(forecast.max_epochs)}, {rungs}; {workers}"
         f"{resources.cpus:g} CPUs and {resources.gpus:g} GPUs {each}, {trials_at_once(resources, machines)} at once"
     )
+
+
+def _listed(rungs: tuple[int, ...]) -> str:
+    """Numbers in a row, of many the first and the last."""
+    shown = rungs if len(rungs) <= _MOST_RUNGS else (*rungs[: _MOST_RUNGS - 2], "...", rungs[-1])
+    return ", ".join(map(str, shown))
 
 
 def _epochs(count: int) -> str:

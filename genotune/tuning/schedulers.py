@@ -136,11 +136,14 @@ class ASHAScheduler(Scheduler):
         settings: rungs and reduction factor.
         direction: whether higher or lower values are better.
         own_epochs: the last epoch of families that end earlier.
+        first_rung: earlier ones are left out.
     """
 
-    def __init__(self, settings: ASHASettings, direction: Direction, *, own_epochs: Mapping[str, int]) -> None:
+    def __init__(
+        self, settings: ASHASettings, direction: Direction, *, own_epochs: Mapping[str, int], first_rung: int = 1
+    ) -> None:
         self._settings = settings
-        self._rungs = settings.rungs
+        self._rungs = tuple(rung for rung in settings.rungs if rung >= first_rung)
         self._sign = -1.0 if direction == "maximize" else 1.0
         self._own_epochs = own_epochs
         self._losses: dict[str, dict[int, list[float]]] = {}
