@@ -30,7 +30,7 @@ from genotune.spec import Resources
 from genotune.stop_requests import read_requests
 from genotune.trial import SharedStore, TrialSetup
 from genotune.trial_log import last_log_lines
-from genotune.trial_workers import run_trial
+from genotune.trial_workers import fit_alone, run_trial
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +56,14 @@ class TuneRun(NamedTuple):
         families: by name.
         retries: how often a trial is started again after its process died or it raised.
         on_change: called after each step that changed something, and about every second.
+        fit: how one process fits a trial and reports, called as `trial_workers.fit_alone`.
     """
 
     folder: Path
     families: Mapping[str, FamilyPlan]
     retries: int
     on_change: Callable[[], None]
+    fit: Callable[..., None] = fit_alone
 
 
 def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, run: TuneRun) -> None:
@@ -72,7 +74,7 @@ def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, 
         SweepError: every trial failed.
     """
     with _kept(store) as keeper, _interrupts_held() as interrupted:
-        trainable = partial(_run_trial, keeper=keeper, setup=setup, scratch=run.folder / "workers")
+        trainable = partial(_run_trial, keeper=keeper, setup=setup, scratch=run.folder / "workers", fit=run.fit)
         tuner = tune.Tuner(
             tune.with_resources(trainable, partial(_placement, run.families)),
             tune_config=tune.TuneConfig(
@@ -126,8 +128,8 @@ def _kept(store: SharedStore) -> Iterator[Any]:
         ray.kill(keeper)
 
 
-def _run_trial(config: Mapping[str, Any], *, keeper: Any, setup: TrialSetup, scratch: Path) -> None:
-    run_trial(config, shared=ray.get(keeper.store.remote()), setup=setup, scratch=scratch)
+def _run_trial(config: Mapping[str, Any], *, keeper: Any, **rest: Any) -> None:
+    run_trial(config, shared=ray.get(keeper.store.remote()), **rest)
 
 
 def _placement(families: Mapping[str, FamilyPlan], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:

@@ -10,7 +10,7 @@ import faulthandler
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
@@ -32,7 +32,29 @@ _END_TIMEOUT_S: Final = 30
 """So long Tune waits for a stopped trial to end its workers before it ends the whole trial."""
 
 
-def run_trial(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSetup, scratch: Path) -> None:
+def fit_alone(config: Mapping[str, Any], shared: SharedStore, *, setup: TrialSetup, **rest: Any) -> None:
+    """Fit a trial in this process, on the sweep's splits or on its folds.
+
+    Args:
+        config: see `run_trial`.
+        shared: the data.
+        setup: of the sweep.
+        **rest: `plan` and `send`, as `fit_trial` takes them.
+    """
+    if setup.folds:
+        fit_on_folds(config, [shared.of_fold(fold) for fold in range(len(setup.folds))], setup=setup, **rest)
+    else:
+        fit_trial(config, shared.get(), setup=setup, **rest)
+
+
+def run_trial(
+    config: Mapping[str, Any],
+    *,
+    shared: SharedStore,
+    setup: TrialSetup,
+    scratch: Path,
+    fit: Callable[..., None] = fit_alone,
+) -> None:
     """Run a trial from a Ray Tune actor.
 
     Args:
@@ -40,10 +62,11 @@ def run_trial(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSet
         shared: the store.
         setup: of the sweep.
         scratch: a folder for files of Ray's own, seen by all machines.
+        fit: of a trial with one worker, called as `fit_alone`.
     """
     with logged(setup.folder / trial_name(config["trial"]), _title(config)):
         if config["workers"] == 1:
-            run_in_tune(config, shared=shared, setup=setup, fit=_fit_on_folds if setup.folds else _fit)
+            run_in_tune(config, shared=shared, setup=setup, fit=fit)
         else:
             _lead(config, shared=shared, setup=setup, scratch=scratch)
 
@@ -51,14 +74,6 @@ def run_trial(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSet
 def _title(config: Mapping[str, Any]) -> str:
     """What begins, for the trial's log."""
     return f"trial {config['trial']}: {config['family']} {json.dumps(config['params'])}, process {os.getpid()}"
-
-
-def _fit(config: Mapping[str, Any], shared: SharedStore, **rest: Any) -> None:
-    fit_trial(config, shared.get(), **rest)
-
-
-def _fit_on_folds(config: Mapping[str, Any], shared: SharedStore, *, setup: TrialSetup, **rest: Any) -> None:
-    fit_on_folds(config, [shared.of_fold(fold) for fold in range(len(setup.folds))], setup=setup, **rest)
 
 
 def _lead(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSetup, scratch: Path) -> None:
