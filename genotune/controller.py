@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from genotune.errors import SweepError
-from genotune.journal import Event, Journal, TrialState
+from genotune.journal import Event, Journal, News, TrialState
 from genotune.tuning.schedulers import Decision, Scheduler
 from genotune.tuning.searchers import Searcher
 from genotune.tuning.sharing import family_behind
@@ -78,7 +78,7 @@ class Controller:
         self._seed = seed
         self._stopping = ""
         self._running: set[int] = set()
-        for event in journal.events:
+        for event in journal.events():
             self._learn(event)
         self._finish_what_was_cut_off()
 
@@ -139,24 +139,19 @@ class Controller:
 
         An epoch that is in the journal already (the trial went on from a checkpoint) gets the same answer again.
         """
-        state = self.journal.state.trials[trial]
+        state, news = self.journal.state.trials[trial], list[News]()
         if epoch in state.decisions:
             return "stop" if state.decisions[epoch] == "stop" else "continue"
         if epoch not in state.curve:
-            self.journal.append(
-                "report",
-                trial=trial,
-                epoch=epoch,
-                value=value if math.isfinite(value) else None,
-                metrics={name: number for name, number in metrics.items() if math.isfinite(number)},
-                checkpoint=checkpoint,
-            )
-        decision = self._decide(state, epoch)
+            finite = {name: number for name, number in metrics.items() if math.isfinite(number)}
+            said = {"value": value if math.isfinite(value) else None, "metrics": finite, "checkpoint": checkpoint}
+            news.append(("report", {"trial": trial, "epoch": epoch, **said}))
+        decision = self._decide(state, epoch, value=state.curve.get(epoch, value))
         if decision.action == "continue" and trial in self.journal.state.stop_asked:
             decision = Decision("stop", decision.rung, BY_HAND)
         if decision.action == "continue" and self._is_over():
             decision = Decision("stop", decision.rung, self._stopping)
-        self._write_decision(trial, epoch, decision)
+        self.journal.append_all([*news, _news_of(decision, trial, epoch)])
         return decision.action
 
     def ended(self, trial: int, *, failure: str | None = None) -> None:
@@ -223,7 +218,7 @@ class Controller:
             self._searcher.remember(Draw(values["family"], dict(values["picks"]), dict(values["params"])))
         elif event.kind == "decision":
             state = self.journal.state.trials[values["trial"]]
-            again = self._decide(state, values["epoch"])
+            again = self._decide(state, values["epoch"], value=state.curve[values["epoch"]])
             if again.action != values["action"] and again.action == "stop":
                 message = (
                     f"trial {state.number}, epoch {values['epoch']}: the journal says {values['action']!r}, "
@@ -240,17 +235,13 @@ class Controller:
             if not self._is_open(state) or not state.curve:
                 continue
             if state.epoch not in state.decisions:
-                self._write_decision(state.number, state.epoch, self._decide(state, state.epoch))
+                decision = self._decide(state, state.epoch, value=state.curve[state.epoch])
+                self.journal.append_all([_news_of(decision, state.number, state.epoch)])
             if state.decisions[state.epoch] == "stop":
                 self.ended(state.number)
 
-    def _decide(self, state: TrialState, epoch: int) -> Decision:
-        return self._scheduler.decide(state.number, state.family, epoch, state.curve[epoch])
-
-    def _write_decision(self, trial: int, epoch: int, decision: Decision) -> None:
-        self.journal.append(
-            "decision", trial=trial, epoch=epoch, action=decision.action, rung=decision.rung, reason=decision.reason
-        )
+    def _decide(self, state: TrialState, epoch: int, *, value: float) -> Decision:
+        return self._scheduler.decide(state.number, state.family, epoch, value if math.isfinite(value) else math.nan)
 
     def _start(self, state: TrialState) -> Task:
         self._running.add(state.number)
@@ -288,6 +279,11 @@ class Controller:
     def _all_fail(self) -> bool:
         ended = [trial for trial in self.journal.state.trials.values() if not self._is_open(trial)]
         return len(ended) >= FAILED_AT_FIRST and all(trial.status == "failed" for trial in ended)
+
+
+def _news_of(decision: Decision, trial: int, epoch: int) -> News:
+    """What the journal is told of a decision."""
+    return "decision", {"trial": trial, "epoch": epoch, **decision._asdict()}
 
 
 def trial_seed(sweep_seed: int, number: int) -> int:

@@ -80,5 +80,5 @@ def deliver(folder: Path, *, timeout_s: float) -> Delivered:
         if is_whole and state.status == "complete" and state.registered is None:
             register(spec, journal, recorder=recorder, uri=uri)
             is_whole = recorder.finish(timeout_s=timeout_s)
-        rest = [event for event in journal.events[state.delivered :] if event.kind != "delivered"]
+        rest = [event for event in journal.events() if event.number > state.delivered and event.kind != "delivered"]
         return Delivered(folder.name, is_whole, len(rest), state.registered, shown_uri(uri))

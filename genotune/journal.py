@@ -2,6 +2,9 @@
 
 MLflow, the live table and `resume` are readers of it. One event is one line of JSON. A line that a death of the driver
 left half written is cut off when the journal is opened again. One driver writes at a time; a second is refused.
+
+A line is given to the system at once, so that it outlives the driver; that it outlives the machine too is waited for,
+but for events that a resume finds out again. Nothing is held in memory but the state.
 """
 
 import contextlib
@@ -11,7 +14,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Literal, NamedTuple, Self
@@ -44,6 +47,12 @@ Kind = Literal[
     "interrupted",  # reason; what is live counts as killed until a resume starts it again
     "sweep_ended",  # status: complete | failed
 ]
+
+News = tuple[Kind, Mapping[str, Any]]
+"""What is to become an event: its kind, and what happened."""
+
+FOUND_OUT_AGAIN: Final = frozenset({"started", "ended", "delivered"})
+"""Kinds that aren't waited for: a trial that is started or ended again, or told to MLflow again, comes to the same."""
 
 
 class Event(NamedTuple):
@@ -215,12 +224,18 @@ class Journal:
     Args:
         folder: the sweep's folder.
 
+    Attributes:
+        state: as the events so far tell it.
+        last_news: number of the last event that is more than a note of what MLflow has.
+
     Raises:
         SweepError: another driver holds it, or a line in the middle can't be read.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / JOURNAL_FILE
+        self.state = SweepState()
+        self.last_news = 0
         self._lock = threading.RLock()
         self._file = self.path.open("a+b")
         if not _hold(self._file):
@@ -229,28 +244,47 @@ class Journal:
             raise SweepError(message)
         try:
             self._cut_torn_line()
-            self.events = list(read_events(self.path))
+            for event in self.events():
+                self._take(event)
         except BaseException:
             self._file.close()
             raise
-        self.state = SweepState()
-        for event in self.events:
-            self.state.apply(event)
         self._readers: list[Callable[[Event], None]] = []
+
+    def events(self) -> Iterator[Event]:
+        """All events so far, read from disk.
+
+        Raises:
+            SweepError: a line in the middle is not an event.
+        """
+        return read_events(self.path)
 
     def append(self, kind: Kind, **values: Any) -> Event:
         """Write one event to disk, take it into the state, then tell the readers; no signal comes in between."""
+        return self.append_all([(kind, values)])[0]
+
+    def append_all(self, news: Sequence[News]) -> list[Event]:
+        """Write several events to disk at once, then do with each as `append` does.
+
+        A death while they are written leaves the first of them, or none.
+        """
         with self._lock, _signals_afterwards():
-            event = Event(len(self.events) + 1, time.time(), kind, values)
-            record = {"number": event.number, "time_s": event.time_s, "kind": kind, **values}
-            self._file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
+            now_s, first = time.time(), self.state.n_events + 1
+            events = [Event(first + n, now_s, kind, values) for n, (kind, values) in enumerate(news)]
+            self._file.write(b"".join(_line(event) for event in events))
             self._file.flush()
-            os.fsync(self._file.fileno())
-            self.events.append(event)
-            self.state.apply(event)
-            for reader in self._readers:
-                reader(event)
-            return event
+            if not FOUND_OUT_AGAIN.issuperset(event.kind for event in events):
+                os.fsync(self._file.fileno())
+            for event in events:
+                self._take(event)
+                for reader in self._readers:
+                    reader(event)
+            return events
+
+    def _take(self, event: Event) -> None:
+        self.state.apply(event)
+        if event.kind != "delivered":
+            self.last_news = event.number
 
     def follow(self, reader: Callable[[Event], None]) -> None:
         """Call the reader with every event from now on, in order, in the thread that appends it. It must be quick."""
@@ -368,6 +402,11 @@ def read_state(folder: Path) -> SweepState:
     reader = JournalReader(folder)
     reader.read_on()
     return reader.state
+
+
+def _line(event: Event) -> bytes:
+    record = {"number": event.number, "time_s": event.time_s, "kind": event.kind, **event.values}
+    return json.dumps(record, allow_nan=False).encode() + b"\n"
 
 
 def _event(line: bytes, path: Path, number: int) -> Event:

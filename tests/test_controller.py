@@ -89,7 +89,7 @@ def test_a_trial_that_goes_on_may_report_again_and_nothing_is_written_twice(tmp_
         task = controller.next_task()
         for _ in range(2):
             assert controller.report(task.trial, 1, value=0.5, metrics={}, checkpoint=None) == "continue"
-        assert [event.kind for event in journal.events] == ["proposed", "report", "decision"]
+        assert [event.kind for event in journal.events()] == ["proposed", "report", "decision"]
 
 
 def test_a_value_that_is_no_number_stops_the_trial_and_is_kept_as_null(tmp_path):
@@ -97,8 +97,8 @@ def test_a_value_that_is_no_number_stops_the_trial_and_is_kept_as_null(tmp_path)
         controller = controller_on(journal)
         task = controller.next_task()
         assert controller.report(task.trial, 1, value=math.nan, metrics={"loss": math.inf}, checkpoint=None) == "stop"
-        assert journal.events[1].values["value"] is None
-        assert journal.events[1].values["metrics"] == {}
+        assert [*journal.events()][1].values["value"] is None
+        assert [*journal.events()][1].values["metrics"] == {}
 
 
 def test_no_more_than_the_limit_run_at_once(tmp_path):
@@ -121,7 +121,7 @@ def test_a_trial_that_is_given_back_is_started_again_though_all_are_proposed(tmp
         run_trial(controller, first)
         run_trial(controller, second)
         assert controller.next_task() == "finished"
-        assert [event.kind for event in journal.events].count("proposed") == 2
+        assert [event.kind for event in journal.events()].count("proposed") == 2
 
 
 def test_when_the_hours_are_spent_running_trials_stop_and_none_begins(tmp_path):

@@ -29,8 +29,8 @@ def test_events_are_numbered_from_one_and_come_back_in_order(open_journal, tmp_p
     journal.append("started", trial=0, device="cpu")
     journal.close()
     again = open_journal()
-    assert [(event.number, event.kind) for event in again.events] == [(1, "proposed"), (2, "started")]
-    assert again.events[0].values["params"] == {"k": 5}
+    assert [(event.number, event.kind) for event in again.events()] == [(1, "proposed"), (2, "started")]
+    assert next(again.events()).values["params"] == {"k": 5}
 
 
 def test_an_event_is_on_disk_before_its_readers_hear_of_it(open_journal, tmp_path):
@@ -158,7 +158,7 @@ def test_a_signal_while_an_event_is_written_waits_until_it_is_whole(open_journal
         assert signal.getsignal(number) is interrupt
     finally:
         signal.signal(number, before)
-    assert [event.number for event in journal.events] == [1]
+    assert [event.number for event in journal.events()] == [1]
     assert list(read_state(tmp_path).trials) == [0]
 
 

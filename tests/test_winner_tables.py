@@ -154,7 +154,7 @@ def test_tables_lie_in_the_sweep_and_importance_beside_the_model(sweep):
 def test_nothing_is_said_twice(sweep):
     for _ in range(2):
         write_winner_tables(plan_of(), sweep.journal, store=sweep.store, final=sweep.store)
-    assert [event.kind for event in sweep.journal.events].count("tables") == 1
+    assert [event.kind for event in sweep.journal.events()].count("tables") == 1
 
 
 def test_predictions_are_written_only_where_a_person_asks(sweep):
@@ -187,7 +187,7 @@ def test_on_tracks_there_are_no_such_tables_and_asking_for_predictions_is_refuse
     with Journal(tmp_path) as journal:
         tracks = SequenceStore(*(np.empty(0) for _ in range(4)), (), (), 16)
         write_winner_tables(plan_of(), journal, store=tracks, final=tracks)
-        assert journal.events == []
+        assert [*journal.events()] == []
     tiny.write_text(TRACKS_SPEC + "evaluation: {predictions: true}\n")
     message = r"tiny\.yaml:\d+: evaluation\.predictions: found true; predictions by sample are those of genotypes"
     with pytest.raises(SpecError, match=message):

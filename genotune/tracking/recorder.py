@@ -1,9 +1,11 @@
 """The thread that tells MLflow what the journal holds, and remembers in the journal how far it has come."""
 
 import contextlib
+import itertools
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
@@ -25,8 +27,8 @@ class Recorder:
     """Delivers a sweep's journal to MLflow in a thread of its own; the driver neither waits nor hears its errors.
 
     Whenever the store is opened (at the start, after an error) the runs are looked up by tag and the journal is read
-    again from the first event; what MLflow has already is not sent again. So nothing is held in memory that a death
-    could lose, and a store that has lost the sweep gets all of it.
+    again from disk, from the first event; what MLflow has already is not sent again. So nothing is held in memory that
+    a death could lose, and a store that has lost the sweep gets all of it.
 
     Args:
         journal: of the sweep.
@@ -50,6 +52,8 @@ class Recorder:
         self._translator = Translator()
         self._changes = Changes()
         self._n_read = 0
+        self._last_news = 0
+        self._heard = deque[Event]()
         self._is_open = False
         self._has_warned = False
         self._is_broken = False
@@ -91,12 +95,12 @@ class Recorder:
         return self._record.run_id(trial_key(trial))
 
     def _hear(self, event: Event) -> None:
-        if event.kind != "delivered":
+        if event.kind != "delivered" and not self._is_broken:
+            self._heard.append(event)
             self._news.set()
 
     def _is_done(self) -> bool:
-        rest = self._journal.events[self._journal.state.delivered :]
-        return self._is_open and all(event.kind == "delivered" for event in rest)
+        return self._is_open and self._journal.last_news <= self._journal.state.delivered
 
     def _work(self) -> None:
         try:
@@ -115,6 +119,7 @@ class Recorder:
                 self._deliver()
             except _AwayError as away:
                 self._is_open = False
+                self._heard.clear()  # they are read from disk when it is opened again
                 self._warn_once(str(away))
                 self._wait(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -138,25 +143,33 @@ class Recorder:
                 self._journal.append("delivered", upto=last)
 
     def _open(self) -> None:
-        """Look up what MLflow has, and read the journal up to there."""
+        """Look up what MLflow has, and read the journal up to now."""
         with _talking():
             found = self._record.open()
-        self._translator, self._n_read = Translator(), 0
-        history = Changes()
-        self._read_to(self._journal.state.delivered, history)
+        self._translator, self._n_read, self._last_news = Translator(), 0, 0
+        state, history = self._journal.state, Changes()
+        n_delivered, n_now = state.delivered, state.n_events
+        events = itertools.islice(self._journal.events(), n_now)
+        for event in itertools.islice(events, n_delivered):
+            self._take(event, history)
         self._changes = Changes() if history.begun <= found.keys() else history
         self._translator.settle(found, self._changes)
+        for event in events:
+            self._take(event, self._changes)
 
     def _read_news(self) -> int:
         """Take in every event up to now; the number of the last that is news to MLflow."""
-        events = self._journal.events[self._n_read :]
-        self._read_to(self._n_read + len(events), self._changes)
-        return max((event.number for event in events if event.kind != "delivered"), default=0)
+        while self._heard:
+            event = self._heard.popleft()
+            if event.number > self._n_read:
+                self._take(event, self._changes)
+        return self._last_news
 
-    def _read_to(self, last: int, changes: Changes) -> None:
-        for event in self._journal.events[self._n_read : last]:
-            self._translator.take(event, changes)
-        self._n_read = last
+    def _take(self, event: Event, changes: Changes) -> None:
+        self._translator.take(event, changes)
+        self._n_read = event.number
+        if event.kind != "delivered":
+            self._last_news = event.number
 
     def _wait(self, pause_s: float) -> None:
         if self._finishing.is_set():

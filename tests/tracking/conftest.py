@@ -76,7 +76,7 @@ class Sweep:
         """When each event of a kind happened, in MLflow's milliseconds."""
         return [
             int(event.time_s * 1000)
-            for event in self.journal.events
+            for event in self.journal.events()
             if event.kind == kind and values.items() <= event.values.items()
         ]
 

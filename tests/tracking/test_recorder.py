@@ -184,9 +184,9 @@ def test_what_comes_while_it_runs_is_delivered_and_the_journal_remembers(sweep, 
     for trial in range(3):
         sweep.run_trial(trial)
     assert recorder.finish(timeout_s=60)
-    last = max(event.number for event in sweep.journal.events if event.kind != "delivered")
+    last = max(event.number for event in sweep.journal.events() if event.kind != "delivered")
     assert sweep.journal.state.delivered == last
-    assert sum(event.kind == "delivered" for event in sweep.journal.events) < 6
+    assert sum(event.kind == "delivered" for event in sweep.journal.events()) < 6
     sweep.journal.append("sweep_ended", status="complete")
     assert recorder.finish(timeout_s=60)
     assert mlflow_store.parent.info.status == "FINISHED"
