@@ -10,7 +10,6 @@ data and writes no checkpoint.
 
 import argparse
 import contextlib
-import functools
 import os
 import platform
 import random
@@ -23,26 +22,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
+from no_op_sweep import no_op_sweep
 
-from genotune.controller import Controller, Limits
-from genotune.facts import sweep_facts
-from genotune.journal import Journal
-from genotune.judging import Judge
-from genotune.plan import make_plan
 from genotune.ray_session import ray_session
-from genotune.spec import Resources, read_spec
-from genotune.store import Splits
-from genotune.tracking import Recorder
-from genotune.trainables.trainable import FitPlan
-from genotune.trial import EpochReport, SharedStore, TrialSetup
-from genotune.tuning.schedulers import NoSchedulerSettings
-from genotune.tuning.searchers import RandomSettings
-from genotune.tuning.space import parse_template
 
-SPEC = Path(__file__).parents[1] / "search_spaces" / "smoke.yaml"
-FAMILY = "no_op"
-PARAMS = {"learning_rate": {"log_uniform": [1e-4, 1e-1]}, "width": {"int": [1, 64]}}
 N_CPUS = 2
 
 
@@ -61,7 +44,6 @@ def main() -> None:
     contenders = {"raw Tune": _raw, "Tune with MLflowLoggerCallback": _with_callback, "genotune": _genotune}
     print(f"ray {version('ray')}, mlflow {version('mlflow')}, Python {platform.python_version()}, {N_CPUS} CPUs")
     with ray_session(None, n_cpus=N_CPUS):
-        _facts()
         for load in (Load(arguments.trials[0], 1), Load(arguments.trials[1], 20)):
             for run in contenders.values():  # imports and first processes
                 _seconds(run, Load(N_CPUS, load.n_reports))
@@ -113,56 +95,9 @@ def _with_callback(load: Load, folder: Path) -> None:
     _raw(load, folder, callbacks=(MLflowLoggerCallback(tracking_uri=uri, experiment_name="bench"),))
 
 
-@functools.cache
-def _facts() -> Mapping[str, Any]:
-    """What is recorded of a sweep as a whole: that of an example, whatever it is."""
-    return sweep_facts(make_plan(read_spec(SPEC)), "bench")
-
-
-def _report(config: Mapping[str, Any], _: SharedStore, *, plan: FitPlan, send: Callable[..., None], **__: Any) -> None:
-    for epoch in range(1, plan.max_epochs + 1):
-        send(EpochReport(epoch, config["params"]["learning_rate"], {"objective": 1.0 / epoch}, ""))
-
-
 def _genotune(load: Load, folder: Path) -> None:
-    import ray
-
-    from genotune.sweep import FamilyPlan, TuneRun, run_sweep
-
-    template, problems = parse_template(PARAMS)
-    assert not problems
-    none = np.empty(0, dtype=np.int64)
-    with Journal(folder) as journal:
-        journal.append("sweep_started", **_facts())
-        recorder = Recorder(
-            journal,
-            tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
-            experiment="bench",
-            sweep_id="bench",
-            artifact_location=(folder / "artifacts").as_uri(),
-        )
-        recorder.start()
-        controller = Controller(
-            journal,
-            searcher=RandomSettings(seed=1).build({FAMILY: template}, "maximize"),
-            scheduler=NoSchedulerSettings(max_epochs=load.n_reports).build("maximize"),
-            limits=Limits(load.n_trials),
-            seed=1,
-        )
-        run_sweep(
-            controller,
-            SharedStore(ray.put(None)),
-            setup=TrialSetup(Splits(none, none), Judge("pearson"), folder / "trials", 1, 1, 600.0, False),
-            run=TuneRun(
-                folder / "ray",
-                {FAMILY: FamilyPlan(Resources(), load.n_reports)},
-                retries=0,
-                on_change=lambda: None,
-                fit=_report,
-            ),
-        )
-        assert len(journal.state.trials) == load.n_trials
-        assert recorder.finish(timeout_s=600), "MLflow doesn't have all of it"
+    state = no_op_sweep(folder, n_trials=load.n_trials, n_reports=load.n_reports)
+    assert len(state.trials) == load.n_trials
 
 
 @contextlib.contextmanager
