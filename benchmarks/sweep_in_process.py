@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from genotune.controller import Controller, Limits, Task
 from genotune.evaluation import Candidate, choose_winner, fold_mean
-from genotune.journal import Journal, TrialState
+from genotune.journal import Journal
 from genotune.plan import SweepPlan
+from genotune.sweep_state import TrialState
 from genotune.trainables.trainable import FitPlan
 from genotune.trial import EpochReport, TrialSetup
 from genotune.trial_folds import fit_on_folds

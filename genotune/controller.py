@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from genotune.errors import SweepError
-from genotune.journal import Event, Journal, News, TrialState
+from genotune.events import Event, News
+from genotune.journal import Journal
+from genotune.sweep_state import TrialState
 from genotune.tuning.schedulers import Decision, Scheduler
 from genotune.tuning.searchers import Searcher
 from genotune.tuning.sharing import family_behind

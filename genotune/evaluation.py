@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from genotune.genome.fold import Fold
-from genotune.journal import Journal, SweepState
+from genotune.journal import Journal
 from genotune.judging import Judge, fold_metric, lesson_of, score_model
 from genotune.store import Splits, Store
+from genotune.sweep_state import SweepState
 from genotune.trainables import FAMILIES, build_trainable, load_model, settings_of
 from genotune.trainables.model import Model
 from genotune.trainables.prepared import fit_prepared

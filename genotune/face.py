@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from genotune.controller import Controller
-from genotune.journal import SweepState
 from genotune.plan import SweepPlan
+from genotune.sweep_state import SweepState
 
 
 class Face(Protocol):

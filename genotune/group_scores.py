@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from genotune.journal import SweepState
 from genotune.metrics import METRICS
+from genotune.sweep_state import SweepState
 
 _COLUMNS: Final = ("sweep", "trait", "outer_fold", "status", "family", "metric", "winner")
 

@@ -26,13 +26,13 @@ from genotune.kept_spec import keep_spec, spec_of
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
 from genotune.ray_session import nodes, ray_session
 from genotune.refit import refit_winner, whole
-from genotune.spec import read_spec
+from genotune.spec import Spec
 from genotune.stop_requests import clear_requests
 from genotune.tracking import shown_uri
 from genotune.trainables.model import Model
 from genotune.trial import SharedStore, TrialSetup
 from genotune.winner_tables import write_winner_tables
-from genotune.workspace import find_sweep, workspace_of
+from genotune.workspace import workspace_of
 
 log = logging.getLogger(__name__)
 
@@ -41,26 +41,25 @@ RaySession = Callable[[], AbstractContextManager[bool]]
 """Gives a Ray to work on for a block's time, and whether it is a private one."""
 
 
-def check(path: Path, *, address: str | None = None) -> tuple[SweepPlan, list[MachineSize]]:
+def check(spec: Spec, *, address: str | None = None) -> tuple[SweepPlan, list[MachineSize]]:
     """The plan of a sweep, and the machines that it was held against. Decodes and trains nothing.
 
     Raises:
         UserError: everything that keeps it from running.
     """
-    plan = make_plan(read_spec(path))
+    plan = make_plan(spec)
     machines = machines_at(address)
     check_resources(plan, machines)
     return plan, machines
 
 
-def run(path: Path, *, workspace: Path | None, address: str | None, face: Face) -> Outcome:
-    """A sweep from its file to its registered winner.
+def run(spec: Spec, *, workspace: Path | None, address: str | None, face: Face) -> Outcome:
+    """A sweep from its spec to its registered winner.
 
     Raises:
         UserError: the spec, the data or the machines don't allow it.
-        KeyboardInterrupt: it was interrupted; `resume` goes on from there.
+        KeyboardInterrupt: it was interrupted; `go_on` goes on from there.
     """
-    spec = read_spec(path)
     plan = make_plan(spec)
     if address is None and not os.environ.get("RAY_ADDRESS"):
         check_resources(plan, [this_machine()])
@@ -79,7 +78,7 @@ def start(plan: SweepPlan, folder: Path, *, facts: Mapping[str, Any], ray: RaySe
 
     Args:
         plan: what it will do.
-        folder: made here; `resume` finds it by its name.
+        folder: made here; `find_sweep` finds it by its name.
         facts: what the record says of it; see `sweep_facts`.
         ray: to work on.
         face: told what happens.
@@ -95,24 +94,12 @@ def start(plan: SweepPlan, folder: Path, *, facts: Mapping[str, Any], ray: RaySe
     return _drive(plan, journal, ray=ray, face=face)
 
 
-def resume(sweep: str, *, workspace: Path | None, address: str | None, face: Face) -> Outcome:
-    """Go on with a sweep after any death of its driver; a finished one is only told again.
-
-    Args:
-        sweep: its folder, its name in the workspace, or the beginning of one that is unique.
-        workspace: where to look for it.
-        address: of a Ray to join.
-        face: told what happens.
+def go_on(folder: Path, *, ray: RaySession, face: Face) -> Outcome:
+    """The sweep in a folder, driven on to its end after any death of its driver; a finished one is only told again.
 
     Raises:
-        UserError: no such sweep, another driver is at it, or its data changed since.
+        UserError: another driver is at it, or its data changed since.
     """
-    folder = find_sweep(sweep, workspace_of(None, workspace))
-    return go_on(folder, ray=partial(ray_session, address), face=face)
-
-
-def go_on(folder: Path, *, ray: RaySession, face: Face) -> Outcome:
-    """The sweep in a folder, driven on to its end; see `resume`."""
     journal = Journal(folder)
     facts = journal.state.facts
     plan = make_plan(spec_of(folder, facts))

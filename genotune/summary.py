@@ -10,9 +10,9 @@ from rich.markup import escape
 
 from genotune.evaluation import BASELINE, COVARIATES, baseline_title
 from genotune.face import Outcome
-from genotune.journal import SweepState, TrialState
 from genotune.judging import Judge
 from genotune.metrics import METRICS
+from genotune.sweep_state import SweepState, TrialState
 from genotune.workspace import workspace_of
 
 _SHOWN_PARAMS: Final = 4

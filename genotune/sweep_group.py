@@ -22,11 +22,12 @@ from genotune.face import Face, Outcome
 from genotune.facts import check_files_alike, sweep_facts
 from genotune.group_plan import GroupForecast, Planner, forecast
 from genotune.group_scores import MemberOutcome, table_text
-from genotune.journal import JOURNAL_FILE, SweepState, read_events, read_state
+from genotune.journal import JOURNAL_FILE, read_events, read_state
 from genotune.kept_spec import keep_spec, read_kept
 from genotune.plan import MachineSize, SweepPlan, this_machine
 from genotune.ray_session import ray_session
 from genotune.spec import GroupSpec, Member, Spec, read_sweeps
+from genotune.sweep_state import SweepState
 from genotune.trial import let_go_of_stores
 from genotune.workspace import GROUP_FILE, find_sweep, workspace_of
 
@@ -86,7 +87,7 @@ def check(path: Path, *, address: str | None = None) -> tuple[SweepPlan, list[Ma
     """
     described = read_sweeps(path)
     if isinstance(described, Spec):
-        return one.check(path, address=address)
+        return one.check(described, address=address)
     return forecast(described, one.machines_at(address))
 
 
@@ -99,7 +100,7 @@ def run(path: Path, *, workspace: Path | None, address: str | None, face: GroupF
     """
     group = read_sweeps(path)
     if isinstance(group, Spec):
-        return one.run(path, workspace=workspace, address=address, face=face)
+        return one.run(group, workspace=workspace, address=address, face=face)
     is_local = address is None and not os.environ.get("RAY_ADDRESS")
     forecast(group, [this_machine()] if is_local else [])
     sweep_id = one.new_id()
@@ -125,7 +126,7 @@ def resume(sweep: str, *, workspace: Path | None, address: str | None, face: Gro
     """
     folder = find_sweep(sweep, workspace_of(None, workspace))
     if not (folder / GROUP_FILE).exists():
-        return one.resume(str(folder), workspace=workspace, address=address, face=face)
+        return one.go_on(folder, ray=functools.partial(ray_session, address), face=face)
     text, code = read_kept(folder)
     group = read_sweeps(Path(_kept(folder)["spec_path"]), text=text, code=code)
     assert isinstance(group, GroupSpec), folder

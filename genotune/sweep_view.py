@@ -13,7 +13,8 @@ from typing import Any, Literal, NamedTuple
 import yaml
 
 from genotune.errors import SweepError
-from genotune.journal import JOURNAL_FILE, JournalReader, SweepState, TrialState, is_held
+from genotune.journal import JOURNAL_FILE, JournalReader, is_held
+from genotune.sweep_state import SweepState, TrialState
 
 SweepStatus = Literal["starting", "running", "interrupted", "died", "complete", "failed"]
 """'died': no driver is at work, and the last one left no word."""

@@ -15,7 +15,6 @@ from genotune.controller import Controller
 from genotune.face import Outcome
 from genotune.group_plan import GroupForecast
 from genotune.group_summary import forecast_lines, group_summary
-from genotune.journal import SweepState
 from genotune.plan import FamilyForecast, MachineSize, SweepPlan, trials_at_once
 from genotune.spec import GroupSpec, Member
 from genotune.summary import (
@@ -31,6 +30,7 @@ from genotune.summary import (
     workspace_words,
 )
 from genotune.sweep_group import GroupOutcome
+from genotune.sweep_state import SweepState
 
 _REFRESH_S: Final = 0.25
 _NAMES_WIDTH: Final = 22

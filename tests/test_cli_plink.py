@@ -10,7 +10,7 @@ import pytest
 from data.plink_builders import MAGIC, default_bim, default_fam, packed, write_fileset, write_rows
 
 from genotune.errors import DataError, ResourceError, SpecError, UserError
-from genotune.run import check
+from genotune.sweep_group import check
 
 N_SAMPLES, N_VARIANTS = 24, 10
 

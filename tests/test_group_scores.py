@@ -7,8 +7,8 @@ import pytest
 
 from genotune.group_scores import MemberOutcome, Spread, estimates, spread, table_text
 from genotune.group_summary import group_summary
-from genotune.journal import SweepState, TrialState
 from genotune.sweep_group import GroupOutcome
+from genotune.sweep_state import SweepState, TrialState
 
 
 def member(name, winner, *, trait=None, fold=None, family="ridge", metric="pearson", failure=None, **baselines):

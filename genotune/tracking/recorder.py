@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from genotune.journal import Event, Journal
+from genotune.events import Event
+from genotune.journal import Journal
 from genotune.tracking.names import trial_key
 from genotune.tracking.record import Record
 from genotune.tracking.run_changes import Changes, Translator

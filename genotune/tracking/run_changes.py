@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from genotune.data.quality import QUALITY_FILE, table_text
-from genotune.journal import Event, SweepState, TrialState
+from genotune.events import Event
+from genotune.sweep_state import SweepState, TrialState
 from genotune.tracking import names
 from genotune.tracking.names import QUALITY_PLOT, SWEEP, RunKey, RunStatus, trial_key
 

@@ -1,0 +1,42 @@
+"""What can happen in a sweep: each event is one line of its journal."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple
+
+Kind = Literal[
+    "sweep_started",  # sweep, spec_sha256, facts (what the record says of the sweep: versions, host, files)
+    "driver_started",  # pid
+    "quality",  # of the data: counts and histograms, no IDs (data/quality.py)
+    "proposed",  # trial, family, picks, params, seed
+    "started",  # trial, device
+    "report",  # trial, epoch, value (null: not a number), metrics, checkpoint (a path relative to the sweep, or null)
+    "decision",  # trial, epoch, action: continue | stop, rung (null: no rung there), reason
+    "stop_asked",  # trial (null: all of them): a person wants it to stop
+    "ended",  # trial, status: complete | stopped | failed, reason
+    "baseline",  # name, metrics on validation
+    "delivered",  # upto: MLflow has every event up to this one
+    "fold_scored",  # trial (a finalist), epoch, fold (from 0), n_folds, metrics on the fold that was held out
+    "winner",  # trial, epoch, value, checkpoint
+    "refitted",  # trial, epoch, model: the winner, fitted on training and validation; a path relative to the sweep
+    "scored",  # split, subject: the winner or a baseline's name, metrics
+    "tables",  # trial, files: the winner's tables in the sweep's folder; top: the most important features, or null
+    "registered",  # name, version, run_id
+    "interrupted",  # reason; what is live counts as killed until a resume starts it again
+    "sweep_ended",  # status: complete | failed
+]
+
+
+class Event(NamedTuple):
+    """One line: its number from 1, seconds since 1970, what happened, and to what."""
+
+    number: int
+    time_s: float
+    kind: Kind
+    values: Mapping[str, Any]
+
+
+News = tuple[Kind, Mapping[str, Any]]
+"""What is to become an event: its kind, and what happened."""
+
+FOUND_OUT_AGAIN: Final = frozenset({"started", "ended", "delivered"})
+"""Kinds that aren't waited for: a trial that is started or ended again, or told to MLflow again, comes to the same."""
