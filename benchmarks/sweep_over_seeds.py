@@ -42,7 +42,7 @@ def sweep(spec_file: Path, seed: int, folder: Path) -> tuple[float, str]:
     journal, started_s = Journal(folder), time.monotonic()
     journal.append("sweep_started", **sweep_facts(plan, folder.name))
     with ray_session(None):
-        store = run._shared_store(plan, Silence())
+        store, _ = run._shared_store(plan, Silence())
         run._sweep(plan, journal, store, judge=plan.judge, face=Silence())
     winner = choose_winner(journal.state, folder / "trials", plan.judge)
     assert winner is not None
