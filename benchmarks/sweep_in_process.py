@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from genotune.controller import Controller, Limits, Task
+from genotune.controller import Controller, Task
 from genotune.evaluation import Candidate, choose_winner, fold_mean
 from genotune.journal import Journal
+from genotune.limits import Limits
 from genotune.plan import SweepPlan
 from genotune.sweep_state import TrialState
 from genotune.trainables.trainable import FitPlan

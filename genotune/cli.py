@@ -43,6 +43,10 @@ WorkspaceOption = Annotated[
 AddressOption = Annotated[
     str | None, typer.Option(help="A Ray cluster to join; else RAY_ADDRESS, or a Ray of our own on this machine.")
 ]
+ClusterOption = Annotated[
+    Path | None,
+    typer.Option("--cluster", metavar="FILE", help="A cluster file (YAML); its provider.prices say what trials cost."),
+]
 VerboseOption = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv says most.")]
 
 
@@ -73,18 +77,24 @@ def new(
 
 
 @app.command()
-def check(spec: SpecArgument, address: AddressOption = None, verbose: VerboseOption = 0) -> None:
+def check(
+    spec: SpecArgument, address: AddressOption = None, cluster: ClusterOption = None, verbose: VerboseOption = 0
+) -> None:
     """Say what a sweep would do, or everything that keeps it from running; decode and train nothing."""
     from genotune.sweep_group import check as check_spec
     from genotune.terminal import show_check
 
     _log_to_stderr(verbose)
-    show_check(check_spec(spec, address=address))
+    show_check(check_spec(spec, address=address, cluster=cluster))
 
 
 @app.command()
 def run(
-    spec: SpecArgument, workspace: WorkspaceOption = None, address: AddressOption = None, verbose: VerboseOption = 0
+    spec: SpecArgument,
+    workspace: WorkspaceOption = None,
+    address: AddressOption = None,
+    cluster: ClusterOption = None,
+    verbose: VerboseOption = 0,
 ) -> None:
     """Run the sweep, or each of a group: read the data, try, stop, choose, test on untouched contigs, record."""
     _log_to_stderr(verbose)
@@ -92,7 +102,7 @@ def run(
     from genotune.terminal import Terminal
 
     with Terminal() as terminal:
-        run_spec(spec, workspace=workspace, address=address, face=terminal)
+        run_spec(spec, workspace=workspace, address=address, face=terminal, cluster=cluster)
 
 
 @app.command()
@@ -100,15 +110,26 @@ def resume(
     sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="Its name in the workspace, or its folder.")],
     workspace: WorkspaceOption = None,
     address: AddressOption = None,
+    *,
+    extend: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LIMIT=AMOUNT", help="Raise a limit of its budget: trials, hours, epochs or cost."),
+    ] = None,
+    as_it_began: Annotated[
+        bool, typer.Option("--as-it-began", help="With the spec that it began with, whatever its file says now.")
+    ] = False,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Go on with a sweep, or a group of them, after any death of its driver."""
+    """Go on with a sweep, or a group of them, after any death of its driver; or after its end, with a larger budget."""
     _log_to_stderr(verbose)
+    from genotune.extension import read_extension
+    from genotune.going_on import GoingOn
     from genotune.sweep_group import resume as resume_sweep
     from genotune.terminal import Terminal
 
+    going_on = GoingOn(read_extension(extend or []), as_it_began)
     with Terminal() as terminal:
-        resume_sweep(sweep, workspace=workspace, address=address, face=terminal)
+        resume_sweep(sweep, workspace=workspace, address=address, face=terminal, going_on=going_on)
 
 
 @app.command()

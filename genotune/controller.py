@@ -12,9 +12,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from genotune.errors import SweepError
-from genotune.events import Event, News
+from genotune.events import Event
+from genotune.failing import FAILED_AT_FIRST, failing
 from genotune.journal import Journal
+from genotune.limits import Limits, costs, spent_budget
 from genotune.sweep_state import TrialState
+from genotune.tuning.plateau import Plateau
 from genotune.tuning.schedulers import Decision, Scheduler
 from genotune.tuning.searchers import Searcher
 from genotune.tuning.sharing import family_behind
@@ -24,23 +27,6 @@ log = logging.getLogger(__name__)
 
 BY_HAND: Final = "stopped by hand"
 """Why a trial or a sweep ended that a person stopped with `genotune stop`."""
-
-FAILED_AT_FIRST: Final = 3
-"""A sweep whose first trials all fail, this many of them, is ended: the next would fail too."""
-
-
-class Limits(NamedTuple):
-    """Where a sweep ends.
-
-    Attributes:
-        n_trials: proposals at most.
-        hours: of a driver at work, resumes added up; None: no limit.
-        concurrent: live trials at most; None: as many as Ray has room for.
-    """
-
-    n_trials: int
-    hours: float | None = None
-    concurrent: int | None = None
 
 
 class Task(NamedTuple):
@@ -64,6 +50,7 @@ class Controller:
         scheduler: fresh, it learns the journal's reports.
         limits: where the sweep ends.
         seed: of the sweep; each trial's own comes from it and the trial's number.
+        plateau: fresh, it learns the journal's trials; None: the sweep ends on none.
 
     Raises:
         SweepError: the journal was written under another spec: its trials are not of this space, or its decisions
@@ -71,14 +58,22 @@ class Controller:
     """
 
     def __init__(
-        self, journal: Journal, *, searcher: Searcher, scheduler: Scheduler, limits: Limits, seed: int
+        self,
+        journal: Journal,
+        *,
+        searcher: Searcher,
+        scheduler: Scheduler,
+        limits: Limits,
+        seed: int,
+        plateau: Plateau | None = None,
     ) -> None:
         self.journal = journal
         self.limits = limits
         self._searcher = searcher
         self._scheduler = scheduler
         self._seed = seed
-        self._stopping = ""
+        self._plateau = plateau
+        self._ends: dict[str, Counter[str]] = {family: Counter() for family in searcher.families}
         self._running: set[int] = set()
         for event in journal.events():
             self._learn(event)
@@ -94,19 +89,18 @@ class Controller:
 
         'wait' as long as a trial runs, even when nothing is left to propose: it may be given back.
         """
-        nothing: Next = "wait" if self._running else "finished"
-        if self._is_over():
-            return nothing
+        over = self._over()
+        if over:
+            return self._nothing(over)
         if self.limits.concurrent is not None and len(self._running) >= self.limits.concurrent:
             return "wait"
         waiting = self.unfinished()
         if waiting:
             return self._start(waiting[0])
-        if len(self.journal.state.trials) >= self.limits.n_trials or self._all_fail():
-            return nothing
-        draw = self._searcher.ask(self._family_behind())
+        exhausted = self._exhausted()
+        draw = None if exhausted else self._searcher.ask(self._family_behind())
         if draw is None:
-            return nothing
+            return self._nothing(exhausted or "the search has tried all that there is")
         number = len(self.journal.state.trials)
         self.journal.append(
             "proposed",
@@ -124,11 +118,7 @@ class Controller:
 
     def unfinished(self) -> list[TrialState]:
         """Live trials that run nowhere, in order."""
-        return [
-            trial
-            for trial in self.journal.state.trials.values()
-            if self._is_open(trial) and trial.number not in self._running
-        ]
+        return [trial for trial in self.journal.state.unended.values() if trial.number not in self._running]
 
     def started(self, trial: int, *, device: str) -> None:
         """A process has begun to fit the trial (again, after a death)."""
@@ -141,20 +131,19 @@ class Controller:
 
         An epoch that is in the journal already (the trial went on from a checkpoint) gets the same answer again.
         """
-        state, news = self.journal.state.trials[trial], list[News]()
+        state = self.journal.state.trials[trial]
         if epoch in state.decisions:
             return "stop" if state.decisions[epoch] == "stop" else "continue"
         if epoch not in state.curve:
-            finite = {name: number for name, number in metrics.items() if math.isfinite(number)}
-            said = {"value": value if math.isfinite(value) else None, "metrics": finite, "checkpoint": checkpoint}
-            news.append(("report", {"trial": trial, "epoch": epoch, **said}))
-        decision = self._decide(state, epoch, value=state.curve.get(epoch, value))
-        if decision.action == "continue" and trial in self.journal.state.stop_asked:
-            decision = Decision("stop", decision.rung, BY_HAND)
-        if decision.action == "continue" and self._is_over():
-            decision = Decision("stop", decision.rung, self._stopping)
-        self.journal.append_all([*news, _news_of(decision, trial, epoch)])
-        return decision.action
+            self.journal.append(
+                "report",
+                trial=trial,
+                epoch=epoch,
+                value=value if math.isfinite(value) else None,
+                metrics={name: number for name, number in metrics.items() if math.isfinite(number)},
+                checkpoint=checkpoint,
+            )
+        return self._decide_for_good(state, epoch)
 
     def ended(self, trial: int, *, failure: str | None = None) -> None:
         """A trial's process is done with it: all epochs fitted, stopped by a decision, or given up after retries."""
@@ -169,8 +158,7 @@ class Controller:
             status, reason = "stopped", state.reason
         else:
             status, reason = "complete", "1 epoch" if state.epoch == 1 else f"{state.epoch} epochs"
-        self.journal.append("ended", trial=trial, status=status, reason=reason)
-        self._searcher.tell(trial, curve=state.curve, status=status)
+        self._end(state, status, reason)
 
     def stop_trials(self, trials: Iterable[int]) -> None:
         """These trials stop at their next report, or are not started again: a person asked for it.
@@ -185,8 +173,7 @@ class Controller:
             if number not in state.stop_asked:
                 self.journal.append("stop_asked", trial=number)
             if number not in self._running:
-                self.journal.append("ended", trial=number, status="stopped", reason=BY_HAND)
-                self._searcher.tell(number, curve=trial.curve, status="stopped")
+                self._end(trial, "stopped", BY_HAND)
 
     def stop_all(self) -> None:
         """No trial begins any more, and each that runs stops at its next report: a person asked for it."""
@@ -197,22 +184,6 @@ class Controller:
         """The driver ends before its time; what is live now goes on after a resume."""
         self.journal.append("interrupted", reason=reason)
 
-    def check_outcome(self) -> None:
-        """Nothing, if a trial has something to show.
-
-        Raises:
-            SweepError: every trial failed; the first failure is in the message.
-        """
-        trials = self.journal.state.trials.values()
-        failed = [trial for trial in trials if trial.status == "failed"]
-        if any(math.isfinite(value) for trial in trials for value in trial.curve.values()):
-            return
-        if failed:
-            raise SweepError(
-                f"All {len(failed)} trials failed. The first (trial {failed[0].number}):\n{failed[0].reason}"
-            )
-        raise SweepError("No trial reported a finite objective; nothing can be chosen.")
-
     def _learn(self, event: Event) -> None:
         """Take one event of an earlier driver into searcher and scheduler."""
         values = event.values
@@ -220,7 +191,7 @@ class Controller:
             self._searcher.remember(Draw(values["family"], dict(values["picks"]), dict(values["params"])))
         elif event.kind == "decision":
             state = self.journal.state.trials[values["trial"]]
-            again = self._decide(state, values["epoch"], value=state.curve[values["epoch"]])
+            again = self._decide(state, values["epoch"])
             if again.action != values["action"] and again.action == "stop":
                 message = (
                     f"trial {state.number}, epoch {values['epoch']}: the journal says {values['action']!r}, "
@@ -228,22 +199,60 @@ class Controller:
                 )
                 raise SweepError(message)
         elif event.kind == "ended":
-            state = self.journal.state.trials[values["trial"]]
-            self._searcher.tell(state.number, curve=state.curve, status=values["status"])
+            self._learn_end(self.journal.state.trials[values["trial"]], values["status"])
+        elif event.kind == "dropped":
+            self._searcher.drop(values["family"])
+        elif event.kind == "extended" and self._plateau is not None:
+            self._plateau.forget()
 
     def _finish_what_was_cut_off(self) -> None:
-        """Decide and end what the last driver had begun to: a report without its decision, a stop without its end."""
-        for state in list(self.journal.state.trials.values()):
-            if not self._is_open(state) or not state.curve:
-                continue
-            if state.epoch not in state.decisions:
-                decision = self._decide(state, state.epoch, value=state.curve[state.epoch])
-                self.journal.append_all([_news_of(decision, state.number, state.epoch)])
-            if state.decisions[state.epoch] == "stop":
+        """Do what the last driver had begun to: decide on a report, end what is to stop, drop a family that fails."""
+        self._drop_what_fails()
+        for state in list(self.journal.state.unended.values()):
+            if state.curve and state.epoch not in state.decisions:
+                self._decide_for_good(state, state.epoch)
+            if state.decisions.get(state.epoch) == "stop":
                 self.ended(state.number)
+            elif state.number in self.journal.state.stop_asked:
+                self._end(state, "stopped", BY_HAND)
 
-    def _decide(self, state: TrialState, epoch: int, *, value: float) -> Decision:
-        return self._scheduler.decide(state.number, state.family, epoch, value if math.isfinite(value) else math.nan)
+    def _decide_for_good(self, state: TrialState, epoch: int) -> Literal["continue", "stop"]:
+        """Write down what happens to a trial after an epoch."""
+        decision = self._decide(state, epoch)
+        if decision.action == "continue" and state.number in self.journal.state.stop_asked:
+            decision = Decision("stop", decision.rung, BY_HAND)
+        if decision.action == "continue" and (over := self._over()):
+            decision = Decision("stop", decision.rung, over)
+        self.journal.append(
+            "decision",
+            trial=state.number,
+            epoch=epoch,
+            action=decision.action,
+            rung=decision.rung,
+            reason=decision.reason,
+        )
+        return decision.action
+
+    def _decide(self, state: TrialState, epoch: int) -> Decision:
+        return self._scheduler.decide(state.number, state.family, epoch, state.curve[epoch])
+
+    def _end(self, state: TrialState, status: Literal["complete", "stopped", "failed"], reason: str) -> None:
+        """Write down how a trial ended, and learn from it."""
+        self.journal.append("ended", trial=state.number, status=status, reason=reason)
+        self._learn_end(state, status)
+        self._drop_what_fails()
+
+    def _learn_end(self, state: TrialState, status: Literal["complete", "stopped", "failed"]) -> None:
+        self._searcher.tell(state.number, curve=state.curve, status=status)
+        self._ends[state.family][status] += 1
+        if self._plateau is not None:
+            self._plateau.tell(list(state.curve.values()))
+
+    def _drop_what_fails(self) -> None:
+        """No more trials for a family that has had its first ones, all of which failed."""
+        for family, reason in failing(self._ends, self.journal.state).items():
+            self.journal.append("dropped", family=family, reason=reason)
+            self._searcher.drop(family)
 
     def _start(self, state: TrialState) -> Task:
         self._running.add(state.number)
@@ -253,39 +262,40 @@ class Controller:
     def _is_open(trial: TrialState) -> bool:
         return trial.ended_s is None
 
-    def _is_over(self) -> bool:
-        """Whether nothing new may begin; then `_stopping` says why."""
-        state, hours = self.journal.state, self.limits.hours
-        if None in state.stop_asked:
-            self._stopping = BY_HAND
-            return True
-        if hours is None:
-            return False
-        spent_s = state.active_s + max(0.0, time.time() - state.last_s)
-        if spent_s < hours * 3600:
-            return False
-        self._stopping = f"the budget of {hours:g} h is spent"
-        return True
+    def _over(self) -> str:
+        """Why nothing new may begin, no trial and no epoch; '' while it may."""
+        if None in self.journal.state.stop_asked:
+            return BY_HAND
+        return spent_budget(self.journal.state, self.limits, now_s=time.time())
+
+    def _exhausted(self) -> str:
+        """Why no trial may be proposed, though those that are may go on; '' while one may."""
+        state = self.journal.state
+        if len(state.trials) >= self.limits.n_trials:
+            return f"the budget of {self.limits.n_trials} trials is spent"
+        if state.dropped.keys() >= set(self._searcher.families):
+            each = " of each family" if len(state.dropped) > 1 else ""
+            return f"the first {FAILED_AT_FIRST} trials{each} all failed"
+        return "" if self._plateau is None else self._plateau.reason
+
+    def _nothing(self, reason: str) -> Next:
+        """No trial to start, for a reason that is written down once."""
+        if not self.journal.state.proposals_ended:
+            self.journal.append("proposals_ended", reason=reason)
+        return "wait" if self._running else "finished"
 
     def _family_behind(self) -> str | None:
-        """The family whose turn it is under a budget in hours; None: the searcher is free."""
-        if self.limits.hours is None or len(self._searcher.families) < 2:
+        """The family whose turn it is under a budget in hours, or in money; None: the searcher is free."""
+        state = self.journal.state
+        families = [family for family in self._searcher.families if family not in state.dropped]
+        if (self.limits.hours is None and self.limits.cost is None) or len(families) < 2:
             return None
-        spent_s, n_trials = dict.fromkeys(self._searcher.families, 0.0), Counter[str]()
-        now_s = time.time()
-        for trial in self.journal.state.trials.values():
-            spent_s[trial.family] += trial.ran_s(now_s)
-            n_trials[trial.family] += 1
-        return family_behind(spent_s, n_trials, most_trials=self.limits.n_trials)
-
-    def _all_fail(self) -> bool:
-        ended = [trial for trial in self.journal.state.trials.values() if not self._is_open(trial)]
-        return len(ended) >= FAILED_AT_FIRST and all(trial.status == "failed" for trial in ended)
-
-
-def _news_of(decision: Decision, trial: int, epoch: int) -> News:
-    """What the journal is told of a decision."""
-    return "decision", {"trial": trial, "epoch": epoch, **decision._asdict()}
+        ran_s = state.ran_s(time.time())
+        spent = ran_s if self.limits.hours is not None else costs(ran_s, state)
+        n_trials = Counter(trial.family for trial in state.trials.values())
+        return family_behind(
+            {family: spent.get(family, 0.0) for family in families}, n_trials, most_trials=self.limits.n_trials
+        )
 
 
 def trial_seed(sweep_seed: int, number: int) -> int:

@@ -1,4 +1,7 @@
-"""How good the winner is on the test split, beside the baseline. The test split is scored once in a sweep's life."""
+"""How good the winner is on the test split, beside the baseline. Each winner of a sweep is scored there once.
+
+A sweep has one winner, unless a person extends it after its end and another one wins.
+"""
 
 import math
 import statistics
@@ -204,7 +207,8 @@ def score_once(
         judge: the sweep's metrics.
     """
     for name, model in subjects.items():
-        if name not in journal.state.scores:
+        is_scored = journal.state.winner_is_tested if name == "winner" else name in journal.state.scores
+        if not is_scored:
             metrics = score_model(model(), store, members=fold.test, judge=judge, tracks=fold.tracks_of("test"))
             journal.append("scored", split="test", subject=name, metrics=finite(metrics))
 

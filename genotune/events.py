@@ -12,6 +12,9 @@ Kind = Literal[
     "report",  # trial, epoch, value (null: not a number), metrics, checkpoint (a path relative to the sweep, or null)
     "decision",  # trial, epoch, action: continue | stop, rung (null: no rung there), reason
     "stop_asked",  # trial (null: all of them): a person wants it to stop
+    "dropped",  # family, reason: its first trials all failed, so it gets no more
+    "proposals_ended",  # reason: nothing is left to propose; or a person extends the sweep
+    "extended",  # limits: those of the budget that a person raised, as they are from now on
     "ended",  # trial, status: complete | stopped | failed, reason
     "baseline",  # name, metrics on validation
     "delivered",  # upto: MLflow has every event up to this one
@@ -22,7 +25,7 @@ Kind = Literal[
     "tables",  # trial, files: the winner's tables in the sweep's folder; top: the most important features, or null
     "registered",  # name, version, run_id
     "interrupted",  # reason; what is live counts as killed until a resume starts it again
-    "sweep_ended",  # status: complete | failed
+    "sweep_ended",  # status: complete | failed, reason
 ]
 
 
@@ -35,8 +38,7 @@ class Event(NamedTuple):
     values: Mapping[str, Any]
 
 
-News = tuple[Kind, Mapping[str, Any]]
-"""What is to become an event: its kind, and what happened."""
-
-FOUND_OUT_AGAIN: Final = frozenset({"started", "ended", "delivered"})
-"""Kinds that aren't waited for: a trial that is started or ended again, or told to MLflow again, comes to the same."""
+FOUND_OUT_AGAIN: Final = frozenset({"started", "report", "ended", "delivered"})
+"""Kinds that the disk isn't waited for: a trial that starts, reports its last epoch or ends once more, or that MLflow
+is told of once more, comes to the same. A report's decision, which is waited for, follows it.
+"""

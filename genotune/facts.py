@@ -14,15 +14,22 @@ import yaml
 from genotune.data.remote import masked
 from genotune.errors import SweepError
 from genotune.plan import SweepPlan
+from genotune.prices import Prices, trial_hour_costs
 
 
-def sweep_facts(plan: SweepPlan, sweep_id: str, *, group: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+def sweep_facts(
+    plan: SweepPlan, sweep_id: str, *, prices: Prices | None = None, group: Mapping[str, str] | None = None
+) -> Mapping[str, Any]:
     """Spec, versions, host, files and splits; read once, at the beginning of a sweep.
 
     Args:
         plan: of the sweep.
         sweep_id: its folder's name.
+        prices: by which its trials cost; None: not known.
         group: of which it is a part: 'id' (that folder's name), 'name', and 'member', its own name there.
+
+    Raises:
+        SpecError: the prices don't fit the budget; see `trial_hour_costs`.
     """
     spec = plan.spec
     settings = spec.settings
@@ -43,6 +50,9 @@ def sweep_facts(plan: SweepPlan, sweep_id: str, *, group: Mapping[str, str] | No
         "platform": platform.platform(),
         "python": platform.python_version(),
         "seed": settings.search.seed,
+        "budget": settings.budget.model_dump(mode="json"),
+        "prices": None if prices is None else prices.model_dump(mode="json"),
+        "trial_hour_cost": trial_hour_costs(plan, prices),
         "files": [{**file, "name": Path(file["path"]).name} for file in plan.data.fingerprints()],
         "data": plan.data.record(plan.fold),
         "objective": {**plan.judge._asdict(), "direction": plan.judge.direction},

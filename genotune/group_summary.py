@@ -10,6 +10,7 @@ from genotune.data import SOURCES
 from genotune.evaluation import BASELINE, COVARIATES, baseline_title
 from genotune.group_plan import GroupForecast
 from genotune.group_scores import Estimate, MemberOutcome, Spread, estimates
+from genotune.limits import budget_words, limit_words
 from genotune.summary import last_line, number, short_path, workspace_words
 from genotune.sweep_group import TABLE_FILE, GroupOutcome
 
@@ -22,13 +23,11 @@ def forecast_lines(forecast: GroupForecast) -> list[str]:
     n = len(group.members)
     rows: list[tuple[str, ...]] = [("sweep", *_SPLITS)]
     rows += [(f"{group.name}-{name}", *(of[split] for split in _SPLITS)) for name, of in forecast.sizes.items()]
-    hours = settings.budget.hours
-    each = f"{settings.budget.trials} trials" + ("" if hours is None else f" or {hours:g} h, whichever comes first")
-    in_all = f"{n * settings.budget.trials:,} trials" + ("" if hours is None else f" or {n * hours:g} h")
     return [
         f"{group.path}: group [bold]{escape(group.name)}[/bold] of {n} sweeps can run, {_made_of(forecast)}.",
         *_aligned(rows),
-        f"budget of each sweep: {each}; of all {n}: {in_all}",
+        f"budget of each sweep: {budget_words(settings.budget)}; "
+        f"of all {n}: {limit_words(settings.budget, n_sweeps=n)}",
     ]
 
 

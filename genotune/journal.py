@@ -14,12 +14,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
 from genotune.errors import SweepError
-from genotune.events import FOUND_OUT_AGAIN, Event, Kind, News
+from genotune.events import FOUND_OUT_AGAIN, Event, Kind
 from genotune.sweep_state import SweepState
 
 JOURNAL_FILE: Final = "journal.jsonl"
@@ -71,25 +71,20 @@ class Journal:
 
     def append(self, kind: Kind, **values: Any) -> Event:
         """Write one event to disk, take it into the state, then tell the readers; no signal comes in between."""
-        return self.append_all([(kind, values)])[0]
-
-    def append_all(self, news: Sequence[News]) -> list[Event]:
-        """Write several events to disk at once, then do with each as `append` does.
-
-        A death while they are written leaves the first of them, or none.
-        """
         with self._lock, _signals_afterwards():
-            now_s, first = time.time(), self.state.n_events + 1
-            events = [Event(first + n, now_s, kind, values) for n, (kind, values) in enumerate(news)]
-            self._file.write(b"".join(_line(event) for event in events))
+            event = Event(self.state.n_events + 1, time.time(), kind, values)
+            self._file.write(_line(event))
             self._file.flush()
-            if not FOUND_OUT_AGAIN.issuperset(event.kind for event in events):
+            if kind not in FOUND_OUT_AGAIN:
                 os.fsync(self._file.fileno())
-            for event in events:
-                self._take(event)
-                for reader in self._readers:
-                    reader(event)
-            return events
+            self._take(event)
+            for reader in self._readers:
+                reader(event)
+            return event
+
+    def sync(self) -> None:
+        """Wait until the disk has every event: before anyone is told who would remember more than a resume knows."""
+        os.fsync(self._file.fileno())
 
     def _take(self, event: Event) -> None:
         self.state.apply(event)

@@ -13,18 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from genotune.baselines import fit_baselines
-from genotune.controller import Controller, Limits
+from genotune.check import ray_machines
+from genotune.controller import Controller
 from genotune.data.quality import QUALITY_FILE, Quality, table_text
 from genotune.delivery import DELIVERY_TIMEOUT_S, recorder_of, register
 from genotune.errors import SweepError
 from genotune.evaluation import choose_finalists, choose_winner, load_winner, score_once
+from genotune.events import Event
+from genotune.extension import extended_budget
 from genotune.face import Face, Outcome
 from genotune.facts import check_same_files, sweep_facts
+from genotune.going_on import GoingOn, agreed_limits
 from genotune.journal import Journal
 from genotune.judging import Judge
 from genotune.kept_spec import keep_spec, spec_of
-from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
-from genotune.ray_session import nodes, ray_session
+from genotune.limits import limits_of
+from genotune.plan import SweepPlan, check_resources, make_plan, this_machine
+from genotune.prices import Prices
+from genotune.ray_session import ray_session
 from genotune.refit import refit_winner, whole
 from genotune.spec import Spec
 from genotune.stop_requests import clear_requests
@@ -41,19 +47,9 @@ RaySession = Callable[[], AbstractContextManager[bool]]
 """Gives a Ray to work on for a block's time, and whether it is a private one."""
 
 
-def check(spec: Spec, *, address: str | None = None) -> tuple[SweepPlan, list[MachineSize]]:
-    """The plan of a sweep, and the machines that it was held against. Decodes and trains nothing.
-
-    Raises:
-        UserError: everything that keeps it from running.
-    """
-    plan = make_plan(spec)
-    machines = machines_at(address)
-    check_resources(plan, machines)
-    return plan, machines
-
-
-def run(spec: Spec, *, workspace: Path | None, address: str | None, face: Face) -> Outcome:
+def run(
+    spec: Spec, *, workspace: Path | None, address: str | None, face: Face, prices: Prices | None = None
+) -> Outcome:
     """A sweep from its spec to its registered winner.
 
     Raises:
@@ -65,7 +61,8 @@ def run(spec: Spec, *, workspace: Path | None, address: str | None, face: Face) 
         check_resources(plan, [this_machine()])
     name = f"{spec.settings.name}-{new_id()}"
     folder = workspace_of(spec, workspace) / "sweeps" / name
-    return start(plan, folder, facts=sweep_facts(plan, name), ray=partial(ray_session, address), face=face)
+    facts = sweep_facts(plan, name, prices=prices)
+    return start(plan, folder, facts=facts, ray=partial(ray_session, address), face=face)
 
 
 def new_id() -> str:
@@ -73,7 +70,15 @@ def new_id() -> str:
     return f"{time.strftime('%y%m%d')}-{secrets.token_hex(3)}"
 
 
-def start(plan: SweepPlan, folder: Path, *, facts: Mapping[str, Any], ray: RaySession, face: Face) -> Outcome:
+def start(
+    plan: SweepPlan,
+    folder: Path,
+    *,
+    facts: Mapping[str, Any],
+    ray: RaySession,
+    face: Face,
+    limits: Mapping[str, Any] | None = None,
+) -> Outcome:
     """A planned sweep, driven to its end in a folder of its own.
 
     Args:
@@ -82,6 +87,7 @@ def start(plan: SweepPlan, folder: Path, *, facts: Mapping[str, Any], ray: RaySe
         facts: what the record says of it; see `sweep_facts`.
         ray: to work on.
         face: told what happens.
+        limits: of the budget, where they were raised before it began.
 
     Raises:
         UserError: the data or the machines don't allow it.
@@ -91,19 +97,30 @@ def start(plan: SweepPlan, folder: Path, *, facts: Mapping[str, Any], ray: RaySe
     keep_spec(folder, plan.spec.text, plan.spec.code)
     journal = Journal(folder)
     journal.append("sweep_started", **facts)
+    if limits:
+        journal.append("extended", limits=dict(limits))
     return _drive(plan, journal, ray=ray, face=face)
 
 
-def go_on(folder: Path, *, ray: RaySession, face: Face) -> Outcome:
+def go_on(folder: Path, *, ray: RaySession, face: Face, going_on: GoingOn) -> Outcome:
     """The sweep in a folder, driven on to its end after any death of its driver; a finished one is only told again.
 
     Raises:
-        UserError: another driver is at it, or its data changed since.
+        UserError: another driver is at it, its data or its file changed since, or a limit would not be raised.
     """
     journal = Journal(folder)
-    facts = journal.state.facts
-    plan = make_plan(spec_of(folder, facts))
-    check_same_files(plan, facts)
+    try:
+        state = journal.state
+        spec = spec_of(folder, state.facts)
+        member = state.facts.get("group", {}).get("member")
+        limits = agreed_limits(spec, state.extensions, going_on, sweep=folder.name, member=member)
+        plan = make_plan(spec)
+        check_same_files(plan, state.facts)
+        if limits:
+            journal.append("extended", limits=limits)
+    except BaseException:
+        journal.close()
+        raise
     return _drive(plan, journal, ray=ray, face=face)
 
 
@@ -118,7 +135,7 @@ def _drive(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) ->
             if journal.state.status != "complete":
                 journal.append("driver_started", pid=os.getpid())
                 plan = _work(plan, journal, ray=ray, face=face)
-                journal.append("sweep_ended", status="complete")
+                journal.append("sweep_ended", status="complete", reason=journal.state.proposals_ended)
             elif _left_some_out(journal):
                 plan = plan.without(plan.data.vet(plan.fold, plan.folds).left_out)
             face.stage("Recording the winner")
@@ -131,8 +148,8 @@ def _drive(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) ->
             journal.append("interrupted", reason="interrupted by a signal")
         recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
         raise
-    except Exception:
-        journal.append("sweep_ended", status="failed")
+    except Exception as error:
+        journal.append("sweep_ended", status="failed", reason=str(error) or type(error).__name__)
         recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
         raise
     finally:
@@ -186,12 +203,14 @@ def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judg
 
     settings, folder = plan.spec.settings, journal.path.parent
     own_epochs = {family: forecast.max_epochs for family, forecast in plan.families.items()}
+    budget = extended_budget(settings.budget, journal.state.extended)
     controller = Controller(
         journal,
         searcher=settings.search.build(plan.spec.space, judge.direction),
         scheduler=settings.scheduler.build(judge.direction, own_epochs=own_epochs),
-        limits=Limits(settings.budget.trials, settings.budget.hours, settings.trials.concurrent),
+        limits=limits_of(budget, concurrent=settings.trials.concurrent),
         seed=settings.search.seed,
+        plateau=None if budget.plateau is None else budget.plateau.build(judge.direction),
     )
     setup = TrialSetup(
         splits=plan.trial_splits,
@@ -212,9 +231,16 @@ def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judg
         retries=settings.trials.retries,
         on_change=lambda: face.trials(controller),
     )
+    journal.follow(partial(_tell_drop, face))
     face.stage("Running trials")
     run_sweep(controller, store, setup=setup, run=tune_run)
     face.trials(controller)
+
+
+def _tell_drop(face: Face, event: Event) -> None:
+    """Say that a family gets no more trials, when it happens."""
+    if event.kind == "dropped":
+        face.note(f"{event.values['family']} gets no more trials: {event.values['reason']}")
 
 
 def _compare_finalists(plan: SweepPlan, journal: Journal, *, face: Face) -> None:
@@ -264,19 +290,6 @@ def _left_some_out(journal: Journal) -> bool:
     """Whether some samples were not fit to be learned from."""
     counts = (journal.state.quality or {}).get("counts", {}).get("samples", {})
     return bool(counts) and counts["left"] < counts["in all"]
-
-
-def machines_at(address: str | None) -> list[MachineSize]:
-    """Those of the Ray at the address; this one, where there is none."""
-    if address is None and not os.environ.get("RAY_ADDRESS"):
-        return [this_machine()]
-    with ray_session(address):
-        return ray_machines()
-
-
-def ray_machines() -> list[MachineSize]:
-    """Those of the Ray that this process is connected to."""
-    return [MachineSize(node.cpus, node.gpus, node.memory / 2**30, "of this Ray") for node in nodes()]
 
 
 @contextlib.contextmanager

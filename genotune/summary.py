@@ -11,7 +11,9 @@ from rich.markup import escape
 from genotune.evaluation import BASELINE, COVARIATES, baseline_title
 from genotune.face import Outcome
 from genotune.judging import Judge
+from genotune.limits import Spent
 from genotune.metrics import METRICS
+from genotune.spec.schema import Budget
 from genotune.sweep_state import SweepState, TrialState
 from genotune.workspace import workspace_of
 
@@ -32,7 +34,7 @@ def summary(outcome: Outcome) -> list[str]:
         f"{draw_words(trial, n=99)}",
         f"  {plan.judged_on}: {metric} {value:.4f}{_spread(state, metric)}, "
         f"{_beside(value, state.baselines, metric, title=title)}",
-        f"  test ({plan.name_split('test')}), scored once: {metric} {number(tested)}, "
+        f"  test ({plan.name_split('test')}), {tested_words(state, metric)}: {metric} {number(tested)}, "
         f"{_beside(tested, state.scores, metric, title=title)}",
         *(
             f"  {line}"
@@ -40,7 +42,7 @@ def summary(outcome: Outcome) -> list[str]:
         ),
         *(f"  {line}" for line in family_lines(state, metric, now_s=state.last_s)),
         *(f"  {line}" for line in finalist_lines(state, plan.judge, winner=trial.number)),
-        f"  {_counts(state)}; record in {short_path(outcome.folder)}",
+        f"  {_counts(state)}{_why_so_few(state)}; record in {short_path(outcome.folder)}",
     ]
     if state.registered is None or not outcome.delivered:
         lines.append(
@@ -51,6 +53,24 @@ def summary(outcome: Outcome) -> list[str]:
         name, version = state.registered["name"], state.registered["version"]
         lines.append(f"  model models:/{name}@best (version {version}); compare the trials with: {_look(outcome)}")
     return lines
+
+
+def spent_words(spent: Spent, budget: Budget) -> str:
+    """How much of a budget is spent: time always, epochs and cost where there is a limit or a price."""
+    parts = [duration(spent.seconds) + ("" if budget.hours is None else f" of {duration(budget.hours * 3600)}")]
+    if budget.epochs is not None:
+        parts.append(f"{spent.epochs} of {budget.epochs} epochs")
+    if spent.cost is not None:
+        parts.append(str(spent.cost) if budget.cost is None else f"{spent.cost.amount:,.2f} of {budget.cost}")
+    return ", ".join(parts)
+
+
+def tested_words(state: SweepState, metric: str) -> str:
+    """How often the test split was scored, and by which winners before the last."""
+    if len(state.tested) < 2:
+        return "scored once"
+    before = ", ".join(f"{number(one.metrics.get(metric, math.nan))} by trial {one.trial}" for one in state.tested[:-1])
+    return f"scored {len(state.tested)} times, {before} before the sweep was extended"
 
 
 def _look(outcome: Outcome) -> str:
@@ -241,6 +261,12 @@ def _counts(state: SweepState) -> str:
     return (
         f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'} ({', '.join(parts)}) in {duration(state.active_s)}"
     )
+
+
+def _why_so_few(state: SweepState) -> str:
+    """Why no more trials were proposed, where it is not that all of the budget were."""
+    reason = state.proposals_ended
+    return "" if not reason or reason.endswith(" trials is spent") else f"; no more, since {reason}"
 
 
 def duration(seconds: float) -> str:

@@ -26,6 +26,7 @@ from ray.tune.search import Searcher as TuneSearcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from genotune.controller import BY_HAND, Controller
+from genotune.failing import check_outcome
 from genotune.spec import Resources
 from genotune.stop_requests import read_requests
 from genotune.trial import SharedStore, TrialSetup
@@ -99,7 +100,7 @@ def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, 
             controller.interrupt("interrupted by a signal" if interrupted.is_set() else BY_HAND)
             raise
     shutil.rmtree(run.folder, ignore_errors=True)
-    controller.check_outcome()
+    check_outcome(controller.journal.state, controller.journal.path.parent.name)
 
 
 class _Keeper:

@@ -17,15 +17,21 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from genotune import run as one
+from genotune.check import Checked, machines_at
+from genotune.check import check as check_one
 from genotune.errors import SweepError, UserError
+from genotune.extension import extended_budget, higher
 from genotune.face import Face, Outcome
 from genotune.facts import check_files_alike, sweep_facts
+from genotune.going_on import AS_IT_STANDS, GoingOn, agreed_limits
 from genotune.group_plan import GroupForecast, Planner, forecast
 from genotune.group_scores import MemberOutcome, table_text
 from genotune.journal import JOURNAL_FILE, read_events, read_state
 from genotune.kept_spec import keep_spec, read_kept
-from genotune.plan import MachineSize, SweepPlan, this_machine
+from genotune.plan import this_machine
+from genotune.prices import Prices, read_prices, trial_hour_costs
 from genotune.ray_session import ray_session
+from genotune.settings import build
 from genotune.spec import GroupSpec, Member, Spec, read_sweeps
 from genotune.sweep_state import SweepState
 from genotune.trial import let_go_of_stores
@@ -34,6 +40,9 @@ from genotune.workspace import GROUP_FILE, find_sweep, workspace_of
 log = logging.getLogger(__name__)
 
 TABLE_FILE: Final = "sweeps.tsv"
+
+_LIMITS_FILE: Final = "limits.json"
+"""In a group's folder: limits of each sweep's budget that were raised since it began."""
 
 
 class GroupFace(Face, Protocol):
@@ -69,6 +78,8 @@ class _Drive(NamedTuple):
         folder: of the group.
         folders: of its sweeps, by their names in the group.
         ray: the one that all sweeps share.
+        limits: of each sweep's budget, where a person raised them.
+        prices: by which trials cost, of sweeps that have not begun.
     """
 
     group: GroupSpec
@@ -77,42 +88,66 @@ class _Drive(NamedTuple):
     ray: one.RaySession
     face: GroupFace
     planner: Planner
+    limits: Mapping[str, Any]
+    prices: Prices | None
 
 
-def check(path: Path, *, address: str | None = None) -> tuple[SweepPlan, list[MachineSize]] | GroupForecast:
+def check(path: Path, *, address: str | None = None, cluster: Path | None = None) -> Checked | GroupForecast:
     """The plan of the sweep, or of all sweeps, that a file describes. Decodes and trains nothing.
+
+    Args:
+        path: the file.
+        address: of a Ray whose machines it is held against.
+        cluster: a file with prices.
 
     Raises:
         UserError: everything that keeps it from running.
     """
     described = read_sweeps(path)
+    prices = None if cluster is None else read_prices(cluster)
     if isinstance(described, Spec):
-        return one.check(described, address=address)
-    return forecast(described, one.machines_at(address))
+        return check_one(described, address=address, prices=prices)
+    checked = forecast(described, machines_at(address))
+    if prices is not None:
+        trial_hour_costs(checked.first, prices)
+    return checked
 
 
-def run(path: Path, *, workspace: Path | None, address: str | None, face: GroupFace) -> Outcome | GroupOutcome:
+def run(
+    path: Path, *, workspace: Path | None, address: str | None, face: GroupFace, cluster: Path | None = None
+) -> Outcome | GroupOutcome:
     """The sweep, or all sweeps, that a file describes, to their registered winners.
+
+    Args:
+        path: the file.
+        workspace: where they leave what they leave.
+        address: of a Ray to join.
+        face: told what happens.
+        cluster: a file with prices.
 
     Raises:
         UserError: the spec, the data or the machines don't allow it; or a sweep of the group failed.
         KeyboardInterrupt: it was interrupted; `resume` goes on from there.
     """
     group = read_sweeps(path)
+    prices = None if cluster is None else read_prices(cluster)
     if isinstance(group, Spec):
-        return one.run(group, workspace=workspace, address=address, face=face)
+        return one.run(group, workspace=workspace, address=address, face=face, prices=prices)
     is_local = address is None and not os.environ.get("RAY_ADDRESS")
-    forecast(group, [this_machine()] if is_local else [])
+    trial_hour_costs(forecast(group, [this_machine()] if is_local else []).first, prices)
     sweep_id = one.new_id()
     folder = workspace_of(group.members[0].spec, workspace) / "sweeps" / f"{group.name}-{sweep_id}"
     folder.mkdir(parents=True)
     keep_spec(folder, group.text, group.code)
     members = {member.name: f"{group.name}-{member.name}-{sweep_id}" for member in group.members}
-    _write_whole(folder / GROUP_FILE, {"spec_path": str(path.resolve()), "members": members})
+    kept = {"spec_path": str(path.resolve()), "members": members}
+    _write_whole(folder / GROUP_FILE, kept | {"prices": None if prices is None else prices.model_dump(mode="json")})
     return _drive(group, folder, address=address, face=face)
 
 
-def resume(sweep: str, *, workspace: Path | None, address: str | None, face: GroupFace) -> Outcome | GroupOutcome:
+def resume(
+    sweep: str, *, workspace: Path | None, address: str | None, face: GroupFace, going_on: GoingOn = AS_IT_STANDS
+) -> Outcome | GroupOutcome:
     """Go on with a sweep, or with a group where it stands; what is finished is not done again.
 
     Args:
@@ -120,25 +155,35 @@ def resume(sweep: str, *, workspace: Path | None, address: str | None, face: Gro
         workspace: where to look for it.
         address: of a Ray to join.
         face: told what happens.
+        going_on: how.
 
     Raises:
-        UserError: no such sweep, another driver is at it, its data changed since, or a sweep of the group failed.
+        UserError: no such sweep, another driver is at it, its data or its file changed since, a limit would not be
+            raised, or a sweep of the group failed.
     """
     folder = find_sweep(sweep, workspace_of(None, workspace))
     if not (folder / GROUP_FILE).exists():
-        return one.go_on(folder, ray=functools.partial(ray_session, address), face=face)
+        return one.go_on(folder, ray=functools.partial(ray_session, address), face=face, going_on=going_on)
     text, code = read_kept(folder)
     group = read_sweeps(Path(_kept(folder)["spec_path"]), text=text, code=code)
     assert isinstance(group, GroupSpec), folder
-    return _drive(group, folder, address=address, face=face)
+    before = _limits(folder)
+    limits = before | agreed_limits(group, [before], going_on, sweep=folder.name)
+    return _drive(group, folder, address=address, face=face, limits=limits)
 
 
-def _drive(group: GroupSpec, folder: Path, *, address: str | None, face: GroupFace) -> GroupOutcome:
+def _drive(
+    group: GroupSpec, folder: Path, *, address: str | None, face: GroupFace, limits: Mapping[str, Any] | None = None
+) -> GroupOutcome:
     """All members in turn; Ray starts with the first that needs it, since one process can't count on a second start."""
-    folders = {name: folder.parent / of_member for name, of_member in _kept(folder)["members"].items()}
+    kept, limits = _kept(folder), limits or {}
+    folders = {name: folder.parent / of_member for name, of_member in kept["members"].items()}
+    prices = build(Prices, kept["prices"]) if kept.get("prices") else None
     with _held(folder), contextlib.ExitStack() as stack:
+        if limits:
+            _write_whole(folder / _LIMITS_FILE, limits)
         is_private = functools.cache(lambda: stack.enter_context(ray_session(address)))
-        drive = _Drive(group, folder, folders, lambda: nullcontext(is_private()), face, Planner())
+        drive = _Drive(group, folder, folders, lambda: nullcontext(is_private()), face, Planner(), limits, prices)
         face.begin_group(group, folder)
         members = [_drive_member(drive, member, number=number) for number, member in enumerate(group.members, start=1)]
     outcome = GroupOutcome(folder, group.name, tuple(members))
@@ -152,7 +197,7 @@ def _drive(group: GroupSpec, folder: Path, *, address: str | None, face: GroupFa
 def _drive_member(drive: _Drive, member: Member, *, number: int) -> MemberOutcome:
     """What came of one sweep, which may have been at its end before."""
     folder, failure = drive.folders[member.name], None
-    if not _is_finished(folder):
+    if not _is_finished(folder) or _raised(drive, folder):
         drive.face.begin_member(member, number=number)
         try:
             _start_or_go_on(drive, member)
@@ -168,17 +213,34 @@ def _drive_member(drive: _Drive, member: Member, *, number: int) -> MemberOutcom
 def _start_or_go_on(drive: _Drive, member: Member) -> None:
     folder = drive.folders[member.name]
     if _state(folder).facts:
-        one.go_on(folder, ray=drive.ray, face=drive.face)
+        # The file of the group was held against what it began with already.
+        going_on = GoingOn(_raised(drive, folder), as_it_began=True)
+        one.go_on(folder, ray=drive.ray, face=drive.face, going_on=going_on)
         return
     plan = drive.planner.plan(member.spec)
     of_group = {"id": drive.folder.name, "name": drive.group.name, "member": member.name}
-    facts = sweep_facts(plan, folder.name, group=of_group)
+    facts = sweep_facts(plan, folder.name, prices=drive.prices, group=of_group)
     for other in drive.folders.values():
         before = _state(other).facts
         if before:
             check_files_alike(facts["files"], before)
             break
-    one.start(plan, folder, facts=facts, ray=drive.ray, face=drive.face)
+    one.start(plan, folder, facts=facts, ray=drive.ray, face=drive.face, limits=drive.limits)
+
+
+def _raised(drive: _Drive, folder: Path) -> dict[str, Any]:
+    """The limits of the group that are above those of one of its sweeps, which may have been raised further itself."""
+    state = _state(folder)
+    if not state.facts:
+        return {}
+    budget = extended_budget(drive.group.members[0].spec.settings.budget, state.extended)
+    return higher(budget, drive.limits)
+
+
+def _limits(folder: Path) -> dict[str, Any]:
+    """The limits of each sweep of a group that a person raised."""
+    path = folder / _LIMITS_FILE
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _is_finished(folder: Path) -> bool:

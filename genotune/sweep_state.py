@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from genotune.events import Event, Kind
 
@@ -60,14 +60,34 @@ class TrialState:
         return self.status in ("proposed", "running")
 
 
+class ScoredWinner(NamedTuple):
+    """A winner, at the epoch that won, and its metrics on the test split."""
+
+    trial: int
+    epoch: int
+    metrics: Mapping[str, float]
+
+
 @dataclass
 class SweepState:
     """A sweep, as the events so far tell it."""
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     trials: dict[int, TrialState] = field(default_factory=dict)
+    unended: dict[int, TrialState] = field(default_factory=dict)
+    """Those of the trials that wait, run, or were killed with their driver."""
+    n_epochs: int = 0
+    """Of all trials together."""
+    ended_ran_s: dict[str, float] = field(default_factory=dict)
+    """Seconds that ended trials have run, by family."""
     stop_asked: set[int | None] = field(default_factory=set)
     """Trials that a person wants to stop; None: all."""
+    dropped: dict[str, str] = field(default_factory=dict)
+    """Why families get no more trials."""
+    proposals_ended: str = ""
+    """Why no trial begins any more; '' while some may."""
+    extensions: list[Mapping[str, Any]] = field(default_factory=list)
+    """Limits of the budget that a person raised, each time."""
     delivered: int = 0
     n_events: int = 0
     active_s: float = 0.0
@@ -80,9 +100,31 @@ class SweepState:
     """Metrics of each finalist by its trial's number, by fold."""
     refitted: Mapping[str, Any] | None = None
     scores: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    """Metrics on the test split; of the winner the last."""
+    tested: list[ScoredWinner] = field(default_factory=list)
+    """Every winner that was scored on the test split; more than one where the sweep was extended after that."""
     tables: Mapping[str, Any] | None = None
     registered: Mapping[str, Any] | None = None
     status: str = "running"
+
+    @property
+    def extended(self) -> Mapping[str, Any]:
+        """The limits of the budget that were raised, as they are now."""
+        return {name: limit for extension in self.extensions for name, limit in extension.items()}
+
+    def ran_s(self, now_s: float) -> dict[str, float]:
+        """Seconds that trials have run until now, by family."""
+        ran_s = dict(self.ended_ran_s)
+        for trial in self.unended.values():
+            ran_s[trial.family] = ran_s.get(trial.family, 0.0) + trial.ran_s(now_s)
+        return ran_s
+
+    @property
+    def winner_is_tested(self) -> bool:
+        """Whether the last winner that was scored on the test split is the one that won last."""
+        return (
+            self.winner is not None and bool(self.tested) and _same_checkpoint(self.tested[-1]._asdict(), self.winner)
+        )
 
     def apply(self, event: Event) -> None:
         """Take in the next event."""
@@ -90,9 +132,9 @@ class SweepState:
         if event.kind in ("driver_started", "interrupted", "sweep_ended"):
             # Of a driver that died without a word, nothing is known after its last event.
             end_s = self.last_s if event.kind == "driver_started" else event.time_s
-            for trial in self.trials.values():
+            for trial in self.unended.values():
                 trial.stop_clock(end_s)
-        if event.kind != "driver_started" and self.last_s:
+        if event.kind not in ("driver_started", "extended") and self.last_s:
             self.active_s += max(0.0, event.time_s - self.last_s)
         self.last_s = event.time_s
         if event.kind in ("proposed", "started", "report", "decision", "ended"):
@@ -101,6 +143,7 @@ class SweepState:
             self._apply_to_sweep(event.kind, event.values)
 
     def _apply_to_sweep(self, kind: Kind, values: Mapping[str, Any]) -> None:
+        """Take in where the sweep stands, and what was asked of it."""
         match kind:
             case "sweep_started":
                 self.facts = values
@@ -110,27 +153,47 @@ class SweepState:
                 self.stop_asked.add(values["trial"])
             case "delivered":
                 self.delivered = values["upto"]
-            case "baseline":
-                self.baselines[values["name"]] = values["metrics"]
-            case "fold_scored":
-                self.folds.setdefault(values["trial"], {})[values["fold"]] = values["metrics"]
-            case "winner" | "refitted" | "quality" | "tables" | "registered":
-                setattr(self, kind, values)
-            case "scored":
-                self.scores[values["subject"]] = values["metrics"]
+            case "dropped":
+                self.dropped[values["family"]] = values["reason"]
+            case "proposals_ended":
+                self.proposals_ended = values["reason"]
+            case "extended":
+                self.extensions.append(values["limits"])
+                self.stop_asked.discard(None)
+                self.status, self.proposals_ended = "running", ""
             case "sweep_ended":
                 self.status = values["status"]
             case "interrupted":
                 self.status = "interrupted"
-                for trial in self.trials.values():
-                    if trial.is_live:
-                        trial.status = "killed"
+                for trial in self.unended.values():
+                    trial.status = "killed"
+            case _:
+                self._apply_result(kind, values)
+
+    def _apply_result(self, kind: Kind, values: Mapping[str, Any]) -> None:
+        """Take in what came of it."""
+        match kind:
+            case "baseline":
+                self.baselines[values["name"]] = values["metrics"]
+            case "fold_scored":
+                self.folds.setdefault(values["trial"], {})[values["fold"]] = values["metrics"]
+            case "winner":
+                if self.winner is not None and not _same_checkpoint(self.winner, values):
+                    self.registered = None  # that was another
+                self.winner = values
+            case "refitted" | "quality" | "tables" | "registered":
+                setattr(self, kind, values)
+            case "scored":
+                self.scores[values["subject"]] = values["metrics"]
+                if values["subject"] == "winner" and self.winner is not None and not self.winner_is_tested:
+                    self.tested.append(ScoredWinner(self.winner["trial"], self.winner["epoch"], values["metrics"]))
 
     def _apply_to_trial(self, event: Event) -> None:
         values = event.values
         number = values["trial"]
         if event.kind == "proposed":
-            self.trials[number] = TrialState(
+            self.proposals_ended = ""
+            self.trials[number] = self.unended[number] = TrialState(
                 number=number,
                 family=values["family"],
                 picks=values["picks"],
@@ -146,6 +209,7 @@ class SweepState:
             trial.running_since_s = trial.running_since_s or event.time_s
         elif event.kind == "report":
             epoch = values["epoch"]
+            self.n_epochs += epoch not in trial.curve
             trial.curve[epoch] = float("nan") if values["value"] is None else values["value"]
             trial.metrics[epoch] = values["metrics"]
             if values["checkpoint"]:
@@ -158,3 +222,9 @@ class SweepState:
         else:
             trial.status, trial.reason, trial.ended_s = values["status"], values["reason"], event.time_s
             trial.stop_clock(event.time_s)
+            if self.unended.pop(number, None) is not None:
+                self.ended_ran_s[trial.family] = self.ended_ran_s.get(trial.family, 0.0) + trial.ran_before_s
+
+
+def _same_checkpoint(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return bool((one["trial"], one["epoch"]) == (other["trial"], other["epoch"]))

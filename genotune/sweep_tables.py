@@ -9,7 +9,15 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from genotune.summary import draw_words, duration, family_lines, last_line, number
+from genotune.summary import (
+    draw_words,
+    duration,
+    family_lines,
+    last_line,
+    number,
+    spent_words,
+    tested_words,
+)
 from genotune.sweep_view import SweepView, Watch
 
 _COLOURS: Final = {"running": "green", "complete": "bold", "failed": "red", "died": "red", "interrupted": "yellow"}
@@ -27,7 +35,7 @@ def show_sweeps(views: Sequence[SweepView]) -> None:
         table.add_row(
             view.name,
             _status(view),
-            f"{len(view.state.trials)} of {view.budget.get('trials', '?')}",
+            _trials(view),
             best,
             "-" if leader is None else f"{leader.number} ({leader.family})",
             duration(view.active_s),
@@ -78,15 +86,16 @@ def _whole(view: SweepView, *, n_trials: int) -> RenderableType:
 def _head(view: SweepView) -> list[Text]:
     state, leader = view.state, view.leader
     counts = ", ".join(f"{count} {status}" for status, count in view.counts.items()) or "none yet"
-    hours = view.budget.get("hours")
-    of_hours = "" if hours is None else f" of {duration(hours * 3600)}"
     lines = [
         Text.assemble(
             (view.name, "bold"), ": ", (view.status, _COLOURS.get(view.status, "")), f", last word {_ago(view)}"
         ),
-        Text(f"{len(state.trials)} of {view.budget.get('trials', '?')} trials: {counts}"),
-        Text(f"at work for {duration(view.active_s)}{of_hours}"),
+        Text(f"{_trials(view)} trials: {counts}"),
+        Text(f"at work for {duration(view.active_s) if view.budget is None else spent_words(view.spent, view.budget)}"),
+        *(Text(f"{family} gets no more trials: {last_line(reason)}") for family, reason in state.dropped.items()),
     ]
+    if state.proposals_ended and view.status == "running":
+        lines.append(Text(f"no more trials begin: {state.proposals_ended}"))
     if leader is not None:
         title = "winner" if state.winner is not None else "best so far"
         lines.append(
@@ -94,7 +103,7 @@ def _head(view: SweepView) -> list[Text]:
         )
     tested = state.scores.get("winner", {}).get(view.metric)
     if tested is not None:
-        lines.append(Text(f"test, scored once: {view.metric} {number(tested)}"))
+        lines.append(Text(f"test, {tested_words(state, view.metric)}: {view.metric} {number(tested)}"))
     if state.registered is not None:
         lines.append(Text(f"model models:/{state.registered['name']}@best (version {state.registered['version']})"))
     if view.n_undelivered and view.status != "running":
@@ -102,6 +111,10 @@ def _head(view: SweepView) -> list[Text]:
     if view.status in ("died", "interrupted"):
         lines.append(Text(f"go on with: genotune resume {view.name}", style="yellow"))
     return lines
+
+
+def _trials(view: SweepView) -> str:
+    return f"{len(view.state.trials)} of {'?' if view.budget is None else view.budget.trials}"
 
 
 def _status(view: SweepView) -> Text:

@@ -14,6 +14,9 @@ import yaml
 
 from genotune.errors import SweepError
 from genotune.journal import JOURNAL_FILE, JournalReader, is_held
+from genotune.limits import Spent, spent_of
+from genotune.settings import build
+from genotune.spec.schema import Budget
 from genotune.sweep_state import SweepState, TrialState
 
 SweepStatus = Literal["starting", "running", "interrupted", "died", "complete", "failed"]
@@ -27,7 +30,7 @@ class SweepView(NamedTuple):
         metric: the objective; '' before the sweep has begun.
         direction: of the objective.
         seen_s: when this was seen, in seconds since 1970.
-        budget: as the spec says it: trials, hours.
+        budget: as it is now; None before the sweep has begun.
         n_undelivered: events that MLflow doesn't have yet.
     """
 
@@ -37,7 +40,7 @@ class SweepView(NamedTuple):
     metric: str
     direction: Literal["maximize", "minimize"]
     seen_s: float
-    budget: Mapping[str, Any]
+    budget: Budget | None
     n_undelivered: int
 
     @property
@@ -50,6 +53,11 @@ class SweepView(NamedTuple):
         """Seconds that drivers have been at work on it."""
         since_s = max(0.0, self.seen_s - self.state.last_s) if self.status == "running" else 0.0
         return self.state.active_s + since_s
+
+    @property
+    def spent(self) -> Spent:
+        """What it has spent so far."""
+        return spent_of(self.state, now_s=self.seen_s if self.status == "running" else self.state.last_s)
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -97,7 +105,6 @@ class Watch:
         self._reader.read_on()
         state = self._reader.state
         objective = state.facts.get("objective", {})
-        resolved = yaml.safe_load(state.facts["resolved_text"]) if state.facts else {}
         return SweepView(
             folder=self._folder,
             status=_status(state, at_work=at_work),
@@ -105,7 +112,7 @@ class Watch:
             metric=objective.get("metric", ""),
             direction=objective.get("direction", "maximize"),
             seen_s=time.time(),
-            budget=resolved.get("budget", {}),
+            budget=_budget(state),
             n_undelivered=self._reader.last_news - state.delivered if self._reader.last_news > state.delivered else 0,
         )
 
@@ -156,7 +163,8 @@ def plain_sweep(view: SweepView, *, with_trials: bool) -> dict[str, Any]:
         "folder": str(view.folder),
         "status": view.status,
         "objective": {"metric": view.metric, "direction": view.direction},
-        "budget": dict(view.budget),
+        "budget": None if view.budget is None else view.budget.model_dump(mode="json"),
+        "spent": {"hours": round(view.active_s / 3600, 6), "epochs": state.n_epochs, "cost": _cost(view)},
         "trials": {"proposed": len(state.trials), **view.counts},
         "active_s": round(view.active_s, 3),
         "last_event_s": state.last_s,
@@ -187,6 +195,19 @@ def _plain_trial(view: SweepView, trial: TrialState) -> dict[str, Any]:
         "device": trial.device,
         "ran_s": round(trial.ran_s(view.seen_s), 3),
     }
+
+
+def _budget(state: SweepState) -> Budget | None:
+    if not state.facts:
+        return None
+    kept = state.facts.get("budget") or yaml.safe_load(state.facts["resolved_text"])["budget"]
+    budget: Budget = build(Budget, {**kept, **state.extended})
+    return budget
+
+
+def _cost(view: SweepView) -> str | None:
+    cost = view.spent.cost
+    return None if cost is None else str(cost)
 
 
 def _status(state: SweepState, *, at_work: bool) -> SweepStatus:

@@ -11,21 +11,25 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from genotune.check import Checked
 from genotune.controller import Controller
+from genotune.extension import extended_budget
 from genotune.face import Outcome
 from genotune.group_plan import GroupForecast
 from genotune.group_summary import forecast_lines, group_summary
+from genotune.limits import budget_words, spent_of
 from genotune.plan import FamilyForecast, MachineSize, SweepPlan, trials_at_once
+from genotune.prices import Prices, trial_hour_costs
 from genotune.spec import GroupSpec, Member
 from genotune.summary import (
     best_trial,
     best_value,
     draw_words,
-    duration,
     family_lines,
     last_line,
     number,
     short_path,
+    spent_words,
     summary,
     workspace_words,
 )
@@ -162,20 +166,19 @@ class Terminal:
 
     def _head(self, state: SweepState) -> str:
         assert self._plan is not None
-        settings = self._plan.spec.settings
+        budget = extended_budget(self._plan.spec.settings.budget, state.extended)
         counts = {
             words: sum(trial.status in statuses for trial in state.trials.values())
             for words, statuses in _STATUSES.items()
         }
         metric = self._plan.judge.metric
         best = best_trial(state, metric)
-        spent_s = state.active_s + max(0.0, time.time() - state.last_s)
-        left = "" if settings.budget.hours is None else f" of {duration(settings.budget.hours * 3600)}"
+        spent = spent_words(spent_of(state, now_s=time.time()), budget)
         best_words = (
             "nothing yet" if best is None else f"{best_value(best, metric):.4f} by trial {best.number} ({best.family})"
         )
         parts = ", ".join(f"{count} {words}" for words, count in counts.items())
-        trials = f"{len(state.trials)} of {settings.budget.trials} trials: {parts}; {duration(spent_s)}{left}"
+        trials = f"{len(state.trials)} of {budget.trials} trials: {parts}; {spent}"
         return f"{trials}\nbest {metric}: {best_words}"
 
     def _rungs(self, controller: Controller) -> str:
@@ -197,7 +200,7 @@ def show_text(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def show_check(checked: tuple[SweepPlan, list[MachineSize]] | GroupForecast) -> None:
+def show_check(checked: Checked | GroupForecast) -> None:
     """What `genotune check` found, of a sweep or of a group of them."""
     if not isinstance(checked, GroupForecast):
         show_plan(*checked)
@@ -209,7 +212,7 @@ def show_check(checked: tuple[SweepPlan, list[MachineSize]] | GroupForecast) -> 
     show_plan(checked.first, list(checked.machines))
 
 
-def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
+def show_plan(plan: SweepPlan, machines: list[MachineSize], prices: Prices | None = None) -> None:
     """What `genotune check` found: nothing was decoded, nothing trained."""
     out = Console(highlight=False, soft_wrap=True)
     settings = plan.spec.settings
@@ -220,8 +223,13 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize]) -> None:
     n_stores = f" in {plan.n_stores} stores, one for each set of training samples" if plan.n_stores > 1 else ""
     more = f"{plan.data.store_nbytes / 1e6:,.1f} MB more" if n_stores else "twice that"
     out.print(f"store: {plan.store_nbytes / 1e6:,.1f} MB{n_stores}, once per node; {more} while the driver builds it")
-    hours = "" if settings.budget.hours is None else f" or {settings.budget.hours:g} h, whichever comes first"
-    out.print(f"budget: {settings.budget.trials} trials{hours}")
+    out.print(f"budget: {budget_words(settings.budget)}")
+    if prices is not None:
+        for family, cost in trial_hour_costs(plan, prices).items():
+            out.print(f"cost: an hour of a trial of {family} is {cost:.4g} {prices.currency}")
+    elif settings.budget.cost is not None:
+        note = "budget.cost needs prices: name a cluster file that has them with --cluster FILE when the sweep is run."
+        out.print(Text.assemble(("note ", "yellow"), note))
     out.print(f"search: {settings.search.kind}; scheduler: {settings.scheduler.kind}")
     if plan.folds:
         n = settings.evaluation.finalists

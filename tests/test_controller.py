@@ -5,24 +5,30 @@ import math
 import numpy as np
 import pytest
 
-from genotune.controller import FAILED_AT_FIRST, Controller, Limits, trial_seed
+from genotune.controller import Controller, trial_seed
 from genotune.errors import SweepError
+from genotune.failing import FAILED_AT_FIRST, check_outcome
 from genotune.journal import JOURNAL_FILE, Journal
+from genotune.limits import Limits
 from genotune.settings import build
 from genotune.tuning import SchedulerSettings, SearchSettings
+from genotune.tuning.plateau import PlateauSettings
 from genotune.tuning.space import parse_template
 
 MAX_EPOCHS = 9
 SPACE = {"toy": parse_template({"rate": {"log_uniform": [1e-3, 1.0]}, "depth": {"int": [1, 4]}})[0]}
 
 
-def controller_on(journal, *, search="tpe", scheduler="asha", direction="maximize", **limits):
+def controller_on(
+    journal, *, search="tpe", scheduler="asha", direction="maximize", space=SPACE, plateau=None, **limits
+):
     return Controller(
         journal,
-        searcher=build(SearchSettings, {"kind": search, "seed": 5}).build(SPACE, direction),
+        searcher=build(SearchSettings, {"kind": search, "seed": 5}).build(space, direction),
         scheduler=build(SchedulerSettings, {"kind": scheduler, "max_epochs": MAX_EPOCHS}).build(direction),
         limits=Limits(**{"n_trials": 12, **limits}),
         seed=5,
+        plateau=None if plateau is None else plateau.build(direction),
     )
 
 
@@ -196,7 +202,94 @@ def test_a_sweep_whose_first_trials_all_fail_ends_and_shows_the_first_failure(tm
             controller.ended(task.trial, failure=f"Traceback of {number}\nRuntimeError: out of memory")
         assert controller.next_task() == "finished"
         with pytest.raises(SweepError, match=r"All 3 trials failed. The first \(trial 0\):\nTraceback of 0"):
-            controller.check_outcome()
+            check_outcome(journal.state, "toy-1")
+
+
+def test_a_family_of_two_that_fails_is_dropped_and_the_other_goes_on(tmp_path):
+    """Three at once, so that the first to fail are ended before the other family has ended any."""
+    space = dict.fromkeys(("good", "broken"), SPACE["toy"])
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal, space=space, n_trials=14)
+        running = []
+        while not isinstance(task := controller.next_task(), str) or running:
+            if isinstance(task, str):
+                run_trial(controller, running.pop(0))
+            elif task.family == "broken":
+                controller.ended(task.trial, failure="RuntimeError: no such layer")
+            else:
+                running.append(task)
+                if len(running) == 2:
+                    run_trial(controller, running.pop(0))
+        families = [trial.family for trial in journal.state.trials.values()]
+        assert (families.count("broken"), families.count("good")) == (FAILED_AT_FIRST, 11)
+        first = families.index("broken")
+        assert journal.state.dropped == {
+            "broken": f"its first 3 trials all failed; trial {first}: RuntimeError: no such layer"
+        }
+        check_outcome(journal.state, "toy-1")
+
+
+def test_when_every_family_fails_the_sweep_ends_and_says_so(tmp_path):
+    space = dict.fromkeys(("one", "two"), SPACE["toy"])
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal, space=space)
+        while not isinstance(task := controller.next_task(), str):
+            controller.ended(task.trial, failure=f"RuntimeError: {task.trial}")
+        assert task == "finished"
+        assert len(journal.state.trials) == 2 * FAILED_AT_FIRST
+        assert journal.state.proposals_ended == "the first 3 trials of each family all failed"
+        message = (
+            r"toy-1: All 6 trials failed\. The first \(trial 0\):\nRuntimeError: 0\nWhat it wrote: genotune logs toy-1 "
+        )
+        with pytest.raises(SweepError, match=message):
+            check_outcome(journal.state, "toy-1")
+
+
+def test_no_finite_objective_anywhere_is_told_with_where_to_look(tmp_path):
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal, n_trials=1)
+        controller.report(controller.next_task().trial, 1, value=math.nan, metrics={}, checkpoint=None)
+        controller.ended(0)
+        with pytest.raises(SweepError, match=r"no trial reported a finite objective.*genotune logs toy-1 --trial 0"):
+            check_outcome(journal.state, "toy-1")
+
+
+def test_a_plateau_ends_a_sweep_and_an_extension_looks_at_as_many_trials_again(tmp_path):
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal, n_trials=50, plateau=PlateauSettings(trials=4))
+        run_all(controller)
+        n = len(journal.state.trials)
+        assert 5 <= n < 50
+        assert journal.state.proposals_ended.startswith("the last 4 trials that ended")
+        journal.append("extended", limits={"trials": 60})
+    with Journal(tmp_path) as journal:
+        run_all(controller_on(journal, n_trials=60, plateau=PlateauSettings(trials=4)))
+        assert len(journal.state.trials) >= n + 4
+
+
+def test_when_the_epochs_are_spent_each_running_trial_stops_at_its_next_report(tmp_path):
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal, scheduler="none", epochs=3)
+        first, second = controller.next_task(), controller.next_task()
+        report = {"value": 0.5, "metrics": {}, "checkpoint": None}
+        assert [controller.report(first.trial, epoch, **report) for epoch in (1, 2)] == ["continue"] * 2
+        assert controller.report(second.trial, 1, **report) == "stop"
+        assert controller.next_task() == "wait"
+        assert controller.report(first.trial, 3, **report) == "stop"
+        for task in (first, second):
+            controller.ended(task.trial)
+        assert controller.next_task() == "finished"
+        assert journal.state.trials[0].reason == "the budget of 3 epochs is spent"
+
+
+def test_a_trial_that_a_person_stopped_while_its_driver_died_does_not_run_again(tmp_path):
+    with Journal(tmp_path) as journal:
+        controller = controller_on(journal, scheduler="none")
+        controller.report(controller.next_task().trial, 1, value=0.5, metrics={}, checkpoint=None)
+        controller.stop_trials({0})
+    with Journal(tmp_path) as journal:
+        assert controller_on(journal, scheduler="none").next_task().trial == 1
+        assert (journal.state.trials[0].status, journal.state.trials[0].reason) == ("stopped", "stopped by hand")
 
 
 def test_one_failure_among_others_is_recorded_and_the_sweep_goes_on(tmp_path):
@@ -204,7 +297,7 @@ def test_one_failure_among_others_is_recorded_and_the_sweep_goes_on(tmp_path):
         controller = controller_on(journal)
         controller.ended(controller.next_task().trial, failure="RuntimeError: no")
         run_all(controller)
-        controller.check_outcome()
+        check_outcome(journal.state, "toy-1")
         assert journal.state.trials[0].status == "failed"
         assert journal.state.trials[0].reason == "RuntimeError: no"
         assert len(journal.state.trials) == 12

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "genotune"
 
 # Lower may not import higher. A name is a module or a package of genotune.
 LAYERS = [
-    {"store", "genome", "columns", "calibration", "metrics", "scoring", "settings", "errors"},
+    {"store", "genome", "columns", "calibration", "metrics", "money", "scoring", "settings", "errors"},
     {"data", "trainables", "tuning"},
     {
         "trial",
@@ -28,9 +28,22 @@ LAYERS = [
         "stop_requests",
         "trial_log",
     },
-    {"controller", "plan", "ray_session", "workspace", "kept_spec", "sweep_view"},
+    {
+        "controller",
+        "extension",
+        "failing",
+        "going_on",
+        "kept_spec",
+        "limits",
+        "plan",
+        "prices",
+        "ray_session",
+        "spec_changes",
+        "sweep_view",
+        "workspace",
+    },
     {"sweep", "evaluation", "face", "facts", "finalists", "refit", "baselines", "interpretation", "winner_tables"},
-    {"delivery"},
+    {"check", "delivery"},
     {"run"},
     {"sweep_group", "group_plan", "group_scores"},
     {"terminal", "summary", "group_summary", "sweep_tables"},

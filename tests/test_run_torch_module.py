@@ -123,7 +123,7 @@ def assert_the_winner_loads_only_where_it_is_trusted(tmp_path, state):
 
 @pytest.mark.slow
 def test_a_sweep_goes_on_with_the_code_that_it_began_with(genotune, own, tmp_path):
-    """Whatever became of the files meanwhile."""
+    """Whatever became of the files meanwhile, once a person says so."""
     undisturbed = genotune("run", own, "--workspace", tmp_path / "undisturbed")
     assert undisturbed.returncode == 0, undisturbed.stderr
     (folder,) = (tmp_path / "undisturbed" / "sweeps").iterdir()
@@ -135,6 +135,10 @@ def test_a_sweep_goes_on_with_the_code_that_it_began_with(genotune, own, tmp_pat
     (tmp_path / "nets" / "net.py").write_text("nothing of what it was")
     (tmp_path / "nets" / "other" / "net.py").unlink()
     result = genotune("resume", disturbed.name)
+    assert result.returncode == 2
+    assert "nets/other/net.py: no such file" in result.stderr
+    assert f"genotune resume {disturbed.name} --as-it-began" in result.stderr
+    result = genotune("resume", disturbed.name, "--as-it-began")
     assert result.returncode == 0, result.stderr
     state = read_state(disturbed)
     assert curves(state) == curves(expected)

@@ -18,6 +18,7 @@ from sweeps import (
     assert_a_killed_process_changes_nothing,
     assert_record_is_complete,
     events,
+    runs,
     session_members,
     start,
     sweep_folder,
@@ -78,7 +79,13 @@ def test_a_sweep_in_which_every_trial_fails_says_why(edited, genotune, tmp_path)
     state = read_state(sweep_folder(tmp_path))
     assert state.status == "failed"
     assert {trial.status for trial in state.trials.values()} == {"failed"}
+    assert len(state.trials) == 3
     assert len(events(sweep_folder(tmp_path), "started")) == len(state.trials), "a divergence is not tried again"
+    ((_, status, tags),) = [run for run in runs(tmp_path) if run[2]["genotune.role"] == "sweep"]
+    assert status == "FAILED"
+    assert "All 3 trials failed. The first (trial 0):\nthe training loss is" in tags["genotune.reason"]
+    assert tags["genotune.dropped.poisson_cnn"].startswith("its first 3 trials all failed; trial 0: the training loss")
+    assert result.stdout.count("poisson_cnn gets no more trials: ") == 1
 
 
 def test_a_trial_that_diverges_fails_with_the_reason_and_the_sweep_goes_on(edited, genotune, tmp_path):

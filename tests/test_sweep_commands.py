@@ -50,6 +50,19 @@ def test_status_shows_every_trial_whole_and_how_to_go_on(genotune, dead):
     assert "MLflow lacks 10 events: genotune sync toy-261121-abcdef" in result.stdout
 
 
+def test_status_shows_what_is_spent_and_which_families_get_no_more(genotune, dead):
+    with Journal(dead) as journal:
+        prices = {"prices": {"currency": "USD"}, "trial_hour_cost": {"toy": 1.0}}
+        budget = {"trials": 4, "epochs": 9, "cost": "20 USD"}
+        journal.append("sweep_started", **journal.state.facts, **prices, budget=budget)
+        journal.append("extended", limits={"epochs": 12})
+        journal.append("dropped", family="broken", reason="its first 3 trials all failed; trial 1: no")
+    shown = genotune("status", "toy").stdout
+    assert "3 of 12 epochs, 0.00 of 20 USD" in shown
+    assert "broken gets no more trials: its first 3 trials all failed; trial 1: no" in shown
+    assert json.loads(genotune("status", "toy", "--json").stdout)["spent"]["cost"].endswith(" USD")
+
+
 def test_status_as_json_is_for_machines(genotune, dead):
     found = json.loads(genotune("status", "toy", "--json").stdout)
     assert found["status"] == "died"

@@ -126,6 +126,30 @@ def test_a_group_that_is_killed_goes_on_where_it_stood_and_comes_to_the_same_end
     )
 
 
+@pytest.mark.slow
+def test_a_group_is_extended_as_a_whole_and_a_sweep_that_has_not_begun_has_the_larger_budget(
+    genotune, spec_of, tmp_path
+):
+    spec = spec_of(traits=["weight", "length"])
+    process = start(spec, tmp_path, "run", spec)
+    wait_for(tmp_path, lambda state: 0 in state.trials, process, timeout_s=300)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    group, members = folders(tmp_path)
+    assert not members["length"].exists()
+    spec.write_text(spec.read_text().replace("trials: 2", "trials: 3"))
+    refused = genotune("resume", group.name)
+    assert refused.returncode == 2
+    assert f"genotune resume {group.name} --extend trials=3" in refused.stderr
+    result = genotune("resume", group.name, "--extend", "trials=3", timeout_s=600)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert [len(read_state(folder).trials) for folder in members.values()] == [3, 3]
+    assert [len(events(folder, "extended")) for folder in members.values()] == [1, 1]
+    again = genotune("resume", group.name, "--extend", "trials=4", timeout_s=600)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert [len(read_state(folder).trials) for folder in members.values()] == [4, 4]
+
+
 def test_outer_folds_end_with_mean_and_spread_over_samples_each_tested_once(genotune, spec_of, tmp_path):
     result = genotune("run", spec_of(traits=["weight"], split="outer_folds: 2"), timeout_s=600)
     assert result.returncode == 0, result.stdout + result.stderr

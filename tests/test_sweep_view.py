@@ -106,7 +106,8 @@ def test_plain_values_are_json_without_numbers_that_are_none(tmp_path):
     plain = json.loads(json.dumps(plain_sweep(view_of(tmp_path), with_trials=True), allow_nan=False))
     assert plain["best"] == {"trial": 0, "family": "toy", "value": 0.25}
     assert plain["trials"] == {"proposed": 1, "complete": 1}
-    assert plain["budget"] == {"trials": 4, "hours": 2.0}
+    assert plain["budget"] == {"trials": 4, "hours": 2.0, "epochs": None, "cost": None, "plateau": None}
+    assert (plain["spent"]["epochs"], plain["spent"]["cost"]) == (2, None)
     assert plain["each_trial"][0]["curve"] == {"1": None, "2": 0.25}
     assert "each_trial" not in plain_sweep(view_of(tmp_path), with_trials=False)
 

@@ -6,14 +6,16 @@ import math
 import pytest
 from rich.console import Console
 
-from genotune.controller import Controller, Limits
+from genotune.controller import Controller
 from genotune.evaluation import BASELINE, COVARIATES
 from genotune.face import Outcome
 from genotune.journal import Journal
 from genotune.judging import Judge
+from genotune.limits import Limits
 from genotune.plan import MachineSize, make_plan
 from genotune.spec import GroupSpec, Member, read_spec
 from genotune.summary import best_trial, draw_words, family_lines, finalist_lines, summary
+from genotune.sweep_state import ScoredWinner
 from genotune.terminal import Terminal, show_plan
 
 
@@ -123,6 +125,43 @@ def test_on_a_terminal_the_table_shows_rungs_best_running_trials_and_what_is_lef
     [row] = [line for line in shown.splitlines() if "2/4" in line]
     assert row.split()[:5] == ["1", "poisson_cnn", "2/4", "-", "(0.4000)"]
     assert "channels" in row
+
+
+def test_the_table_shows_what_is_spent_of_a_budget_that_was_extended(edited, journal, monkeypatch):
+    plan = make_plan(read_spec(edited(("budget: {trials: 5}", "budget: {trials: 5, epochs: 40, cost: 20 USD}"))))
+    facts = {"prices": {"currency": "USD"}, "trial_hour_cost": {"poisson_cnn": 3600.0}}
+    journal.append("sweep_started", **facts)
+    journal.append("extended", limits={"trials": 8, "cost": "30 USD"})
+    journal.state.ended_ran_s["poisson_cnn"] = 12.5
+    journal.state.n_epochs = 7
+    monkeypatch.setattr("time.time", lambda: journal.state.last_s)
+    settings = plan.spec.settings
+    controller = Controller(
+        journal,
+        searcher=settings.search.build(plan.spec.space, "maximize"),
+        scheduler=settings.scheduler.build("maximize"),
+        limits=Limits(8),
+        seed=1,
+    )
+    output = io.StringIO()
+    with terminal_on(output, monkeypatch, is_terminal=True) as terminal:
+        terminal.begin(plan, journal.path.parent)
+        terminal.trials(controller)
+        shown = output.getvalue()
+    assert "0 of 8 trials" in shown
+    assert "7 of 40 epochs, 12.50 of 30 USD" in shown
+
+
+def test_the_summary_says_when_the_test_split_was_scored_before_and_why_no_more_was_tried(plan, journal, controller):
+    outcome = outcome_of(plan, journal)
+    assert any(", scored once: " in line for line in summary(outcome))
+    assert not any("no more, since" in line for line in summary(outcome))
+    state = journal.state
+    state.tested = [ScoredWinner(0, 2, {"pearson": 0.3}), ScoredWinner(1, 1, {"pearson": 0.5})]
+    state.proposals_ended = "the budget of 2 h is spent"
+    lines = summary(outcome)
+    assert any(", scored 2 times, 0.3000 by trial 0 before the sweep was extended: " in line for line in lines)
+    assert any("; no more, since the budget of 2 h is spent; record in" in line for line in lines)
 
 
 def outcome_of(plan, journal, *, metric="pearson", winner=0.6, baseline=0.5, delivered=True, registered=True):

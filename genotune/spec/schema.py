@@ -4,15 +4,17 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from genotune.data import AnySourceSettings
 from genotune.errors import describe
 from genotune.genome.splits import SplitSettings
 from genotune.metrics import METRICS
+from genotune.money import money_text
 from genotune.settings import Settings
 from genotune.spec.messages import did_you_mean
 from genotune.tuning import SchedulerSettings, SearchSettings
+from genotune.tuning.plateau import PlateauSettings
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -59,10 +61,20 @@ class Objective(Settings):
 
 
 class Budget(Settings):
-    """Where the sweep ends, whichever comes first."""
+    """Where the sweep ends, whichever comes first.
+
+    Attributes:
+        hours: of a driver at work.
+        epochs: of all trials together.
+        cost: of the time that trials run, e.g. 20 USD, by the prices of a cluster file.
+        plateau: the sweep ends when its best objective gets no better.
+    """
 
     trials: Annotated[int, Field(ge=1)]
     hours: Amount | None = None
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    cost: Annotated[str, BeforeValidator(money_text)] | None = None
+    plateau: PlateauSettings | None = None
 
 
 class Resources(Settings):

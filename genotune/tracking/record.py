@@ -10,8 +10,9 @@ from genotune.errors import SweepError
 from genotune.tracking import names
 from genotune.tracking.names import SWEEP, RunKey
 from genotune.tracking.quality_plot import draw_histograms
-from genotune.tracking.run_changes import Changes, DatasetFacts, RunChange
+from genotune.tracking.run_changes import Changes, RunChange
 from genotune.tracking.stores import is_server, open_client
+from genotune.tracking.sweep_facts import DatasetFacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

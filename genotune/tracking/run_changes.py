@@ -1,12 +1,9 @@
 """What the events of a journal mean for MLflow's runs. No MLflow in it."""
 
-import hashlib
 import json
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from genotune.data.quality import QUALITY_FILE, table_text
@@ -14,6 +11,7 @@ from genotune.events import Event
 from genotune.sweep_state import SweepState, TrialState
 from genotune.tracking import names
 from genotune.tracking.names import QUALITY_PLOT, SWEEP, RunKey, RunStatus, trial_key
+from genotune.tracking.sweep_facts import DatasetFacts, budget_tags, code_artifacts, dataset, fact_tags
 
 _ENDS: Final[Mapping[str, RunStatus]] = {
     "complete": "FINISHED",
@@ -30,16 +28,6 @@ class Point(NamedTuple):
     value: float
     time_ms: int
     step: int
-
-
-class DatasetFacts(NamedTuple):
-    """The data of a sweep as MLflow's dataset input; source, schema and profile are JSON."""
-
-    name: str
-    digest: str
-    source: str
-    schema: str
-    profile: str
 
 
 @dataclass
@@ -114,6 +102,8 @@ class Translator:
             "report": self._report,
             "decision": self._decision,
             "ended": self._ended,
+            "extended": self._extended,
+            "dropped": self._dropped,
             "baseline": self._baseline,
             "fold_scored": self._fold_scored,
             "winner": self._winner,
@@ -149,15 +139,15 @@ class Translator:
     def _sweep_started(self, event: Event, changes: Changes) -> None:
         facts, change = event.values, changes[SWEEP]
         change.begin(facts["sweep_id"], event)
-        change.tags |= _fact_tags(facts)
+        change.tags |= fact_tags(facts) | budget_tags(facts.get("budget", {}))
         change.texts |= {
             "spec.yaml": facts["spec_text"],
             "resolved.yaml": facts["resolved_text"],
             "versions.json": json.dumps(facts["versions"], indent=2),
             "files.json": json.dumps(facts["files"], indent=2),
-            **_code_artifacts(facts.get("code", {})),
+            **code_artifacts(facts.get("code", {})),
         }
-        change.dataset = _dataset(facts)
+        change.dataset = dataset(facts)
         self._become(SWEEP, "RUNNING", event, changes)
 
     def _driver_started(self, event: Event, changes: Changes) -> None:
@@ -166,6 +156,12 @@ class Translator:
         for trial in self._open_trials():
             changes[trial_key(trial.number)].tags[names.STATUS] = "waiting"
             self._become(trial_key(trial.number), "SCHEDULED", event, changes)
+
+    def _extended(self, event: Event, changes: Changes) -> None:
+        changes[SWEEP].tags |= budget_tags(event.values["limits"])
+
+    def _dropped(self, event: Event, changes: Changes) -> None:
+        changes[SWEEP].tags[names.DROPPED + event.values["family"]] = names.value_text(event.values["reason"])
 
     def _quality(self, event: Event, changes: Changes) -> None:
         changes[SWEEP].texts |= {QUALITY_FILE: table_text(event.values)}
@@ -252,17 +248,29 @@ class Translator:
 
     def _scored(self, event: Event, changes: Changes) -> None:
         subject, metrics, split = event.values["subject"], event.values["metrics"], event.values["split"]
-        if subject in self._state.scores:
-            return
         if subject == "winner":
-            changes[SWEEP].measure(metrics, event, prefix=f"{split}.")
-            winner = self._state.winner
-            assert winner is not None, "a winner is scored after it is chosen"
-            changes[trial_key(winner["trial"])].measure(metrics, event, prefix=f"{split}.")
+            self._winner_scored(event, changes)
+            return
+        if subject in self._state.scores:
             return
         changes[SWEEP].measure(metrics, event, prefix=f"{split}.baseline_{subject}.")
         if subject in self._state.baselines:
             changes[RunKey("baseline", subject)].measure(metrics, event, prefix=f"{split}.")
+
+    def _winner_scored(self, event: Event, changes: Changes) -> None:
+        """The first winner's score at step 0; those of later winners, after the sweep was extended, at 1, 2, ..."""
+        state, prefix = self._state, f"{event.values['split']}."
+        assert state.winner is not None, "a winner is scored after it is chosen"
+        if state.winner_is_tested:
+            return
+        key, step = trial_key(state.winner["trial"]), len(state.tested)
+        for run in (SWEEP, key):
+            changes[run].measure(event.values["metrics"], event, step=step, prefix=prefix)
+        if step:
+            trials = [*(one.trial for one in state.tested), state.winner["trial"]]
+            words = f"{step + 1} times, by the winners of trials {', '.join(map(str, trials))}"
+            for run in (SWEEP, key):
+                changes[run].tags[names.TESTED] = words
 
     def _tables(self, event: Event, changes: Changes) -> None:
         for key in (SWEEP, trial_key(event.values["trial"])):
@@ -279,7 +287,7 @@ class Translator:
 
     def _sweep_ended(self, event: Event, changes: Changes) -> None:
         status = event.values["status"]
-        changes[SWEEP].tags |= {names.STATUS: status, names.REASON: ""}
+        changes[SWEEP].tags |= {names.STATUS: status, names.REASON: names.value_text(event.values.get("reason", ""))}
         self._become(SWEEP, _ENDS[status], event, changes)
         self._kill_open_trials(event, changes, reason="the sweep ended")
 
@@ -298,61 +306,3 @@ def _ms(event: Event) -> int:
 
 def _validation(metrics: Mapping[str, float]) -> Mapping[str, float]:
     return {names.VALIDATION + name.removeprefix(names.VALIDATION): value for name, value in metrics.items()}
-
-
-def _fact_tags(facts: Mapping[str, Any]) -> dict[str, str]:
-    """What a sweep is looked up and compared by."""
-    objective, group = facts["objective"], facts.get("group", {})
-    tags = {
-        names.GROUP: group.get("id"),
-        names.GROUP_MEMBER: group.get("member"),
-        "genotune.version": facts["versions"].get("genotune"),
-        "genotune.spec_sha256": facts["spec_sha256"],
-        "genotune.git_commit": facts["git_commit"],
-        "genotune.host": facts["host"],
-        "genotune.python": facts["python"],
-        "genotune.seed": facts["seed"],
-        "genotune.objective": objective["metric"],
-        "genotune.direction": objective["direction"],
-        "genotune.target": objective.get("kind"),
-        "genotune.bin_bp": objective["bin_bp"],
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": "genotune",
-        "mlflow.source.git.commit": (facts["git_commit"] or "").partition("+")[0] or None,
-    }
-    return {name: names.value_text(value) for name, value in tags.items() if value is not None}
-
-
-def _code_artifacts(code: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """The text of each Python file by its name; of those that share one, each with the start of its hash."""
-    n_called = Counter(Path(name).name for name in code)
-    texts = {}
-    for name, of in code.items():
-        path = Path(name)
-        own = path.name if n_called[path.name] == 1 else f"{path.stem}-{of['sha256'][:8]}{path.suffix}"
-        texts[f"code/{own}"] = of["text"]
-    return texts
-
-
-def _dataset(facts: Mapping[str, Any]) -> DatasetFacts:
-    """The files and what is read of them; two sweeps on the same bytes, read the same way, share the digest."""
-    data, files = facts["data"], facts["files"]
-    read = {"data": data, "sha256": sorted((file["role"], file["name"], file["sha256"]) for file in files)}
-    tracks, is_trait = data.get("tracks", []), "trait" in data
-    features = [
-        _tensor(data.get("dosage", "int8") if is_trait else "uint8", [-1], name="dosage" if is_trait else "sequence")
-    ]
-    several = [len(data["traits"])] if "traits" in data else []
-    target = _tensor("float64", [-1, *several], name="phenotype") if is_trait else None
-    targets = [target or _tensor("float32", [len(tracks), -1], name="signal")]
-    return DatasetFacts(
-        name=names.metric_key(f"{data['kind']} {data['trait'] if is_trait else ' '.join(tracks)}")[:500],
-        digest=hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:16],
-        source=json.dumps({"uri": files[0]["path"] if files else ""}),
-        schema=json.dumps({"mlflow_tensorspec": {"features": json.dumps(features), "targets": json.dumps(targets)}}),
-        profile=json.dumps({**data, "files": files}),
-    )
-
-
-def _tensor(dtype: str, shape: list[int], *, name: str) -> Mapping[str, Any]:
-    return {"name": name, "type": "tensor", "tensor-spec": {"dtype": dtype, "shape": shape}}

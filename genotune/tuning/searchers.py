@@ -45,6 +45,7 @@ class Searcher(ABC):
         self._space = space
         self._n_asked = 0
         self._n_of: Counter[str] = Counter()
+        self._dropped: set[str] = set()
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -59,11 +60,21 @@ class Searcher(ABC):
                 on in that.
         """
         due = self._due()
-        point = self._propose(self._n_asked, due if family is None or len(due) == 1 else (family,))
+        if not due:
+            return None
+        one_of = (family,) if family is not None and len(due) > 1 else due
+        # A searcher chooses among all families or is told which; where it chose one that is dropped, it is told.
+        point = self._propose(self._n_asked, one_of if len(one_of) == 1 else tuple(self._space))
+        if point is not None and point.family in self._dropped:
+            point = self._propose(self._n_asked, (min(due, key=lambda one: self._n_of[one]),))
         if point is None:
             return None
         self._take(point)
         return Draw(point.family, dict(point.picks), self._space[point.family].build(point.picks))
+
+    def drop(self, family: str) -> None:
+        """Propose none of this family from now on."""
+        self._dropped.add(family)
 
     def remember(self, draw: Draw) -> None:
         """Take in a proposal of an earlier life as the next one, exactly as if it had been asked for now.
@@ -97,13 +108,12 @@ class Searcher(ABC):
         """The point to try as trial `number`, of one of these families."""
 
     def _due(self) -> Sequence[str]:
-        """The families that the next trial may be of."""
-        if len(self._space) == 1:
-            return tuple(self._space)
-        fewest = min(self._n_of[family] for family in self._space)
-        if fewest >= FIRST_TRIALS:
-            return tuple(self._space)
-        return (next(family for family in self._space if self._n_of[family] == fewest),)
+        """The families that the next trial may be of; none if all are dropped."""
+        left = tuple(family for family in self._space if family not in self._dropped)
+        fewest = min((self._n_of[family] for family in left), default=0)
+        if len(left) < 2 or fewest >= FIRST_TRIALS:
+            return left
+        return (next(family for family in left if self._n_of[family] == fewest),)
 
     def _may_follow(self, point: Point) -> bool:  # noqa: ARG002 - for searchers with an order of their own
         """Whether a point of the space can be the next proposal."""
@@ -181,6 +191,12 @@ class GridSearcher(Searcher):
         self._points = _in_turn([_points(space, family) for family in space])
         self._next = next(self._points, None)
 
+    def drop(self, family: str) -> None:
+        """See `Searcher.drop`."""
+        super().drop(family)
+        if self._next is not None and self._next.family == family:
+            self._go_to_next()
+
     def _propose(self, number: int, families: Sequence[str]) -> Point | None:  # noqa: ARG002 - the next is the next
         return self._next
 
@@ -189,7 +205,10 @@ class GridSearcher(Searcher):
 
     def _take(self, point: Point) -> None:
         super()._take(point)
-        self._next = next(self._points, None)
+        self._go_to_next()
+
+    def _go_to_next(self) -> None:
+        self._next = next((point for point in self._points if point.family not in self._dropped), None)
 
 
 def stream(seed: int, number: int) -> np.random.Generator:

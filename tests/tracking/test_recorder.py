@@ -5,6 +5,7 @@ import socket
 import threading
 
 import pytest
+from tracking.conftest import FACTS
 
 from genotune.tracking.stores import open_client
 
@@ -152,6 +153,44 @@ def test_winner_baseline_and_scores_stand_on_the_parent_and_on_their_own_runs(sw
     (baseline,) = [run for run in mlflow_store.runs if run.info.run_name == "baseline ridge"]
     assert baseline.info.status == "FINISHED"
     assert baseline.data.metrics == {"validation.pearson": 0.05, "test.pearson": 0.04}
+
+
+def test_a_sweep_that_is_extended_keeps_the_score_of_its_earlier_winner_and_says_so(sweep, mlflow_store, deliver):
+    sweep.begin()
+    for trial in (0, 1):
+        sweep.run_trial(trial)
+        chosen = {"trial": trial, "epoch": 2, "value": 0.5, "checkpoint": f"t{trial}/2"}
+        sweep.journal.append("winner", **chosen)
+        for _ in range(2):  # of a driver that died, and of the next
+            sweep.journal.append("scored", split="test", subject="winner", metrics={"pearson": 0.3 + trial / 10})
+        sweep.journal.append("sweep_ended", status="complete", reason="the budget of 1 trials is spent")
+        deliver(sweep)
+        if trial == 0:
+            assert "genotune.tested" not in mlflow_store.parent.data.tags
+            sweep.journal.append("extended", limits={"trials": 48})
+            sweep.journal.append("driver_started", pid=2)
+    parent = mlflow_store.parent
+    assert [point[:2] for point in mlflow_store.curve(parent, "test.pearson")] == [(0, 0.3), (1, 0.4)]
+    assert parent.data.tags["genotune.budget.trials"] == "48"
+    words = "2 times, by the winners of trials 0, 1"
+    assert parent.data.tags["genotune.tested"] == mlflow_store.trial(1).data.tags["genotune.tested"] == words
+    assert parent.data.tags["genotune.reason"] == "the budget of 1 trials is spent"
+    assert [point[:2] for point in mlflow_store.curve(mlflow_store.trial(0), "test.pearson")] == [(0, 0.3)]
+    assert mlflow_store.trial(0).data.tags["genotune.winner"] == "false"
+    assert parent.info.status == "FINISHED"
+
+
+def test_a_sweep_tells_its_budget_and_why_a_family_got_no_more(sweep, mlflow_store, deliver):
+    facts = {**FACTS, "budget": {"trials": 24, "hours": None, "cost": "20 USD"}}
+    sweep.journal.append("sweep_started", **facts)
+    sweep.journal.append("dropped", family="ridge", reason="its first 3 trials all failed; trial 1: no")
+    sweep.journal.append("sweep_ended", status="failed", reason="All 3 trials failed.")
+    deliver(sweep)
+    tags = mlflow_store.parent.data.tags
+    assert (tags["genotune.budget.trials"], tags["genotune.budget.cost"]) == ("24", "20 USD")
+    assert "genotune.budget.hours" not in tags
+    assert tags["genotune.dropped.ridge"] == "its first 3 trials all failed; trial 1: no"
+    assert (mlflow_store.parent.info.status, tags["genotune.reason"]) == ("FAILED", "All 3 trials failed.")
 
 
 def test_delivering_everything_again_changes_nothing(sweep, mlflow_store, deliver):
