@@ -7,7 +7,7 @@ from a random stream of its own. So a searcher that is told a journal from the s
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
 from pydantic import Field
@@ -15,6 +15,8 @@ from pydantic import Field
 from genotune.errors import Problem, SweepError
 from genotune.settings import Settings
 from genotune.tuning.domains import Domain, FloatRange, Pick
+from genotune.tuning.own_points import OwnPoint, place_all
+from genotune.tuning.placing import Point
 from genotune.tuning.space import Direction, Draw, Space
 
 Outcome = Literal["complete", "stopped", "failed", "killed"]
@@ -25,24 +27,20 @@ FIRST_TRIALS: Final = 3
 _FINENESS: Final = 2**53
 
 
-class Point(NamedTuple):
-    """A place in a space."""
-
-    family: str
-    picks: dict[str, Pick]
-
-
 class Searcher(ABC):
     """Proposes trials, numbered from 0 in the order of proposal.
 
-    Each family gets its first `FIRST_TRIALS` in turn, so that none is judged by less; then the searcher is free.
+    First come a person's own points. Then each family gets its first `FIRST_TRIALS` in turn, so that none is judged by
+    less; then the searcher is free.
 
     Args:
         space: what there is to choose from.
+        points: to be tried before all others, in this order.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, *, points: Sequence[Point] = ()) -> None:
         self._space = space
+        self._own_points = points
         self._n_asked = 0
         self._n_of: Counter[str] = Counter()
 
@@ -58,8 +56,11 @@ class Searcher(ABC):
             family: that it should be of, once each has had its first trials; a searcher with an order of its own goes
                 on in that.
         """
-        due = self._due()
-        point = self._propose(self._n_asked, due if family is None or len(due) == 1 else (family,))
+        if self._n_asked < len(self._own_points):
+            point: Point | None = self._own_points[self._n_asked]
+        else:
+            due = self._due()
+            point = self._propose(self._n_asked, due if family is None or len(due) == 1 else (family,))
         if point is None:
             return None
         self._take(point)
@@ -81,6 +82,16 @@ class Searcher(ABC):
                 "new sweep."
             )
         self._take(point)
+
+    def learn(self, point: Point, *, curve: Mapping[int, float], status: Outcome) -> None:
+        """Take in a trial of an earlier sweep, before the first proposal; it doesn't count as one of this sweep.
+
+        Args:
+            point: of this space.
+            curve: objective by epoch; not finite where it was not measured or not a number.
+            status: how it ended.
+        """
+        raise NotImplementedError("a searcher whose settings say that it learns has this")
 
     def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome) -> None:  # noqa: ARG002 - for searchers that learn
         """Learn how a trial ended; the last word on a trial counts.
@@ -105,9 +116,9 @@ class Searcher(ABC):
             return tuple(self._space)
         return (next(family for family in self._space if self._n_of[family] == fewest),)
 
-    def _may_follow(self, point: Point) -> bool:  # noqa: ARG002 - for searchers with an order of their own
+    def _may_follow(self, point: Point) -> bool:
         """Whether a point of the space can be the next proposal."""
-        return True
+        return self._n_asked >= len(self._own_points) or point == self._own_points[self._n_asked]
 
     def _take(self, point: Point) -> None:
         """Count a point as proposed."""
@@ -120,9 +131,16 @@ class SearcherSettings(Settings, ABC):
 
     Attributes:
         seed: of the sweep: of the proposals, and of each trial's own random streams.
+        points: tried before all others, in this order; they count as trials, and are learned from like others.
+        start_from: sweeps whose trials are learned from before the first proposal, by their names.
     """
 
+    learns: ClassVar[bool] = False
+    """Whether its proposals depend on how trials ended."""
+
     seed: Annotated[int, Field(ge=0)] = 0
+    points: tuple[OwnPoint, ...] = ()
+    start_from: tuple[str, ...] = ()
 
     @abstractmethod
     def build(self, space: Space, direction: Direction) -> Searcher:
@@ -132,6 +150,21 @@ class SearcherSettings(Settings, ABC):
         """What in a space this search can't use: families, and problems with paths below their params."""
         return []
 
+    def own_problems(self, space: Space) -> list[Problem]:
+        """Points that aren't of the space, and sweeps to start from that nothing would learn from."""
+        problems = [problem for one in place_all(self.points, space) for problem in one.problems]
+        if self.start_from and not self.learns:
+            kind = type(self).model_fields["kind"].default
+            message = f"kind: {kind} learns from no trial; write kind: tpe, or leave start_from out."
+            problems.append(Problem(("start_from",), message))
+        twice = [name for name, n in Counter(self.start_from).items() if n > 1]
+        problems += [Problem(("start_from",), f"{name} is named twice. Remove one.") for name in twice]
+        return problems
+
+    def points_in(self, space: Space) -> list[Point]:
+        """The points, in the terms of the space that they were checked against."""
+        return [one.point for one in place_all(self.points, space) if one.point is not None]
+
 
 class RandomSettings(SearcherSettings):
     """Each trial at random: after the first of each, a family, all alike; each domain evenly on its own scale."""
@@ -140,7 +173,7 @@ class RandomSettings(SearcherSettings):
 
     def build(self, space: Space, direction: Direction) -> Searcher:  # noqa: ARG002 - nothing is compared
         """See `SearcherSettings.build`."""
-        return RandomSearcher(space, seed=self.seed)
+        return RandomSearcher(space, seed=self.seed, points=self.points_in(space))
 
 
 class GridSettings(SearcherSettings):
@@ -150,7 +183,7 @@ class GridSettings(SearcherSettings):
 
     def build(self, space: Space, direction: Direction) -> Searcher:  # noqa: ARG002 - nothing is compared
         """See `SearcherSettings.build`."""
-        return GridSearcher(space)
+        return GridSearcher(space, points=self.points_in(space))
 
     def problems(self, space: Space) -> list[tuple[str, Problem]]:
         """Continuous ranges: a grid can't list them."""
@@ -165,8 +198,8 @@ class GridSettings(SearcherSettings):
 class RandomSearcher(Searcher):
     """Independent draws, without end."""
 
-    def __init__(self, space: Space, *, seed: int) -> None:
-        super().__init__(space)
+    def __init__(self, space: Space, *, seed: int, points: Sequence[Point] = ()) -> None:
+        super().__init__(space, points=points)
         self._seed = seed
 
     def _propose(self, number: int, families: Sequence[str]) -> Point:
@@ -174,22 +207,26 @@ class RandomSearcher(Searcher):
 
 
 class GridSearcher(Searcher):
-    """All points of a space without continuous ranges, each once."""
+    """All points of a space without continuous ranges, each once: a person's own first, then the others in order."""
 
-    def __init__(self, space: Space) -> None:
-        super().__init__(space)
-        self._points = _in_turn([_points(space, family) for family in space])
-        self._next = next(self._points, None)
+    def __init__(self, space: Space, *, points: Sequence[Point] = ()) -> None:
+        super().__init__(space, points=points)
+        in_turn = _in_turn([_points(space, family) for family in space])
+        self._rest = (point for point in in_turn if point not in points)
+        self._next = next(self._rest, None)
 
     def _propose(self, number: int, families: Sequence[str]) -> Point | None:  # noqa: ARG002 - the next is the next
         return self._next
 
     def _may_follow(self, point: Point) -> bool:
+        if self._n_asked < len(self._own_points):
+            return super()._may_follow(point)
         return point == self._next
 
     def _take(self, point: Point) -> None:
+        if self._n_asked >= len(self._own_points):
+            self._next = next(self._rest, None)
         super()._take(point)
-        self._next = next(self._points, None)
 
 
 def stream(seed: int, number: int) -> np.random.Generator:

@@ -8,12 +8,13 @@ neither suggested nor learned from.
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
 from genotune.tuning.domains import Choice, Domain, FloatRange, IntRange, Pick
-from genotune.tuning.searchers import Outcome, Point, Searcher, SearcherSettings, random_point, stream
+from genotune.tuning.placing import Point
+from genotune.tuning.searchers import Outcome, Searcher, SearcherSettings, random_point, stream
 from genotune.tuning.space import Direction, Space
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class TPESettings(SearcherSettings):
         n_ei_candidates: points that are compared for one proposal.
     """
 
+    learns: ClassVar[bool] = True
     kind: Literal["tpe"] = "tpe"
     n_startup_trials: Annotated[int, Field(ge=1)] = 8
     n_ei_candidates: Annotated[int, Field(ge=1)] = 24
@@ -52,7 +54,7 @@ class TPESearcher(Searcher):
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        super().__init__(space)
+        super().__init__(space, points=settings.points_in(space))
         self._settings = settings
         self._direction = direction
         self._worst = -math.inf if direction == "maximize" else math.inf
