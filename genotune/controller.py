@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from genotune.errors import SweepError
 from genotune.journal import Event, Journal, TrialState
+from genotune.tuning.placing import Point
 from genotune.tuning.schedulers import Decision, Scheduler
 from genotune.tuning.searchers import Searcher
 from genotune.tuning.sharing import family_behind
@@ -219,7 +220,11 @@ class Controller:
     def _learn(self, event: Event) -> None:
         """Take one event of an earlier driver into searcher and scheduler."""
         values = event.values
-        if event.kind == "proposed":
+        if event.kind == "learned_before":
+            for one in values["trials"]:
+                curve = {epoch: math.nan if value is None else value for epoch, value in one["curve"]}
+                self._searcher.learn(Point(one["family"], dict(one["picks"])), curve=curve, status=one["status"])
+        elif event.kind == "proposed":
             self._searcher.remember(Draw(values["family"], dict(values["picks"]), dict(values["params"])))
         elif event.kind == "decision":
             state = self.journal.state.trials[values["trial"]]

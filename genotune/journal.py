@@ -27,6 +27,7 @@ Kind = Literal[
     "sweep_started",  # sweep, spec_sha256, facts (what the record says of the sweep: versions, host, files)
     "driver_started",  # pid
     "quality",  # of the data: counts and histograms, no IDs (data/quality.py)
+    "learned_before",  # sweeps, trials (family, picks, curve, status of each) that the searcher starts from, notes
     "proposed",  # trial, family, picks, params, seed
     "started",  # trial, device
     "report",  # trial, epoch, value (null: not a number), metrics, checkpoint (a path relative to the sweep, or null)
@@ -123,6 +124,7 @@ class SweepState:
     """Seconds during which a driver was at work: between deaths and resumes nothing is counted."""
     last_s: float = 0.0
     quality: Mapping[str, Any] | None = None
+    learned_before: Mapping[str, Any] | None = None
     winner: Mapping[str, Any] | None = None
     baselines: dict[str, Mapping[str, float]] = field(default_factory=dict)
     folds: dict[int, dict[int, Mapping[str, float]]] = field(default_factory=dict)
@@ -163,7 +165,7 @@ class SweepState:
                 self.baselines[values["name"]] = values["metrics"]
             case "fold_scored":
                 self.folds.setdefault(values["trial"], {})[values["fold"]] = values["metrics"]
-            case "winner" | "refitted" | "quality" | "tables" | "registered":
+            case "learned_before" | "winner" | "refitted" | "quality" | "tables" | "registered":
                 setattr(self, kind, values)
             case "scored":
                 self.scores[values["subject"]] = values["metrics"]

@@ -31,6 +31,7 @@ from genotune.stop_requests import clear_requests
 from genotune.tracking import shown_uri
 from genotune.trainables.model import Model
 from genotune.trial import SharedStore, TrialSetup
+from genotune.warm_start import earlier_trials, is_owed, keep_earlier
 from genotune.winner_tables import write_winner_tables
 from genotune.workspace import find_sweep, workspace_of
 
@@ -88,10 +89,12 @@ def start(plan: SweepPlan, folder: Path, *, facts: Mapping[str, Any], ray: RaySe
         UserError: the data or the machines don't allow it.
         KeyboardInterrupt: it was interrupted; `go_on` goes on from there.
     """
+    earlier = earlier_trials(plan, facts, folder)
     folder.mkdir(parents=True, exist_ok=True)
     keep_spec(folder, plan.spec.text, plan.spec.code)
     journal = Journal(folder)
     journal.append("sweep_started", **facts)
+    keep_earlier(journal, earlier)
     return _drive(plan, journal, ray=ray, face=face)
 
 
@@ -117,6 +120,8 @@ def go_on(folder: Path, *, ray: RaySession, face: Face) -> Outcome:
     facts = journal.state.facts
     plan = make_plan(spec_of(folder, facts))
     check_same_files(plan, facts)
+    if is_owed(plan, journal):
+        keep_earlier(journal, earlier_trials(plan, facts, folder))
     return _drive(plan, journal, ray=ray, face=face)
 
 
@@ -225,6 +230,7 @@ def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judg
         retries=settings.trials.retries,
         on_change=lambda: face.trials(controller),
     )
+    _tell(tuple((journal.state.learned_before or {}).get("notes", ())), face)
     face.stage("Running trials")
     run_sweep(controller, store, setup=setup, run=tune_run)
     face.trials(controller)

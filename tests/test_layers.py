@@ -28,7 +28,7 @@ LAYERS = [
     },
     {"controller", "plan", "ray_session", "workspace", "kept_spec", "sweep_view"},
     {"sweep", "evaluation", "face", "facts", "finalists", "refit", "baselines", "interpretation", "winner_tables"},
-    {"delivery"},
+    {"delivery", "warm_start"},
     {"run"},
     {"sweep_group", "group_plan", "group_scores"},
     {"terminal", "summary", "group_summary", "sweep_tables"},

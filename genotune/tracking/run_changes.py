@@ -108,6 +108,7 @@ class Translator:
             "sweep_started": self._sweep_started,
             "driver_started": self._driver_started,
             "quality": self._quality,
+            "learned_before": self._learned_before,
             "proposed": self._proposed,
             "started": self._started,
             "report": self._report,
@@ -171,6 +172,9 @@ class Translator:
         if event.values["histograms"]:
             changes[SWEEP].plots |= {QUALITY_PLOT: event.values["histograms"]}
 
+    def _learned_before(self, event: Event, changes: Changes) -> None:
+        changes[SWEEP].tags[names.START_FROM] = names.value_text(", ".join(event.values["sweeps"]))
+
     def _proposed(self, event: Event, changes: Changes) -> None:
         values = event.values
         family, seed, key = values["family"], values["seed"], trial_key(values["trial"])
@@ -210,7 +214,7 @@ class Translator:
             names.REASON: names.value_text(values["reason"]),
             names.RUNG: str(trial.rung),
         }
-        metrics = {"duration_s": trial.ran_s(event.time_s), "epochs": trial.epoch}
+        metrics = {"duration_s": trial.ran_s(event.time_s), names.EPOCHS: trial.epoch}
         change.measure(metrics, event, step=trial.epoch)
         self._become(trial_key(trial.number), _ENDS[values["status"]], event, changes)
 
@@ -311,10 +315,10 @@ def _fact_tags(facts: Mapping[str, Any]) -> dict[str, str]:
         "genotune.host": facts["host"],
         "genotune.python": facts["python"],
         "genotune.seed": facts["seed"],
-        "genotune.objective": objective["metric"],
+        names.OBJECTIVE_METRIC: objective["metric"],
         "genotune.direction": objective["direction"],
         "genotune.target": objective.get("kind"),
-        "genotune.bin_bp": objective["bin_bp"],
+        names.OBJECTIVE_BIN_BP: objective["bin_bp"],
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": "genotune",
         "mlflow.source.git.commit": (facts["git_commit"] or "").partition("+")[0] or None,
@@ -331,6 +335,11 @@ def _code_artifacts(code: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
         own = path.name if n_called[path.name] == 1 else f"{path.stem}-{of['sha256'][:8]}{path.suffix}"
         texts[f"code/{own}"] = of["text"]
     return texts
+
+
+def dataset_digest(facts: Mapping[str, Any]) -> str:
+    """What two sweeps share that see the same bytes, read and split the same way."""
+    return _dataset(facts).digest
 
 
 def _dataset(facts: Mapping[str, Any]) -> DatasetFacts:
