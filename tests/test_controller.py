@@ -265,7 +265,7 @@ def test_under_a_budget_in_hours_a_cheap_family_is_sure_of_its_part(tmp_path, mo
 
 
 def learned_before(n_trials):
-    """Trials of an earlier sweep, best where the rate is 0.01."""
+    """Trials of an earlier sweep, best where the rate is 0.002."""
     rates = [10 ** (-3 * (number + 0.5) / n_trials) for number in range(n_trials)]
     return {
         "sweeps": ["toy-1"],
@@ -273,7 +273,7 @@ def learned_before(n_trials):
             {
                 "family": "toy",
                 "picks": {"rate": rate, "depth": 4},
-                "curve": [[1, None], [9, -abs(math.log10(rate) + 2)]],
+                "curve": [[1, None], [9, -abs(math.log10(rate) + 2.7)]],
                 "status": "complete",
             }
             for rate in rates
@@ -282,7 +282,7 @@ def learned_before(n_trials):
     }
 
 
-@pytest.mark.parametrize("search", ["tpe"])
+@pytest.mark.parametrize("search", ["tpe", "cmaes"])
 def test_what_was_learned_before_guides_the_first_trial_and_is_replayed(tmp_path, search):
     rates = {}
     for case, n_trials in (("alone", 0), ("learned", 40)):
@@ -303,5 +303,5 @@ def test_what_was_learned_before_guides_the_first_trial_and_is_replayed(tmp_path
         with Journal(tmp_path / case / "other") as journal:
             other = controller_on(journal, search=search)
             assert [other.next_task() for _ in range(7)] == [*tasks, seventh]
-    distance = {case: np.mean(np.abs(np.log10(found) + 2)) for case, found in rates.items()}
-    assert distance["learned"] < 0.6 * distance["alone"]
+    distance = {case: np.mean(np.abs(np.log10(found) + 2.7)) for case, found in rates.items()}
+    assert distance["learned"] < 0.75 * distance["alone"]

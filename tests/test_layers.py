@@ -47,6 +47,7 @@ WHO_MAY = {
     "pgenlib": {"data"},
     "zstandard": {"data"},
     "optuna": {"tuning"},
+    "cmaes": {"tuning"},
     "pyBigWig": {"data"},
     "pybigtools": {"data"},
     "pysam": {"data"},

@@ -105,6 +105,10 @@ class History:
         numbers = self._order(family).chosen(n_best, n_latest)
         return [self._ended[number] for number in sorted(numbers)]
 
+    def of(self, number: int) -> Ended | None:
+        """What is to be learned from a trial; None if nothing is, so far."""
+        return self._ended.get(number)
+
     def best(self, n: int, family: str | None = None) -> list[Ended]:
         """The best trials, the best first."""
         return [self._ended[number] for _, number in self._order(family).by_merit[:n]]
