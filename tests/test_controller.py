@@ -282,7 +282,7 @@ def learned_before(n_trials):
     }
 
 
-@pytest.mark.parametrize("search", ["tpe", "cmaes"])
+@pytest.mark.parametrize("search", ["tpe", "gp", "cmaes"])
 def test_what_was_learned_before_guides_the_first_trial_and_is_replayed(tmp_path, search):
     rates = {}
     for case, n_trials in (("alone", 0), ("learned", 40)):

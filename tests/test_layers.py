@@ -52,7 +52,7 @@ WHO_MAY = {
     "pybigtools": {"data"},
     "pysam": {"data"},
     "rich": {"terminal", "summary", "group_summary", "sweep_tables"},
-    "scipy": {"genome"},
+    "scipy": {"genome", "tuning"},
     "typer": {"cli", "sweep_commands"},
 }
 HEAVY = ("torch", "xgboost", "mlflow", "ray", "sklearn", "imblearn")
