@@ -7,13 +7,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from genotune.controller import Controller, Limits
+from genotune.controller import Controller
 from genotune.facts import sweep_facts
-from genotune.journal import Journal, SweepState
+from genotune.journal import Journal
 from genotune.judging import Judge
+from genotune.limits import Limits
 from genotune.plan import make_plan
 from genotune.spec import Resources, read_spec
 from genotune.store import Splits
+from genotune.sweep_state import SweepState
 from genotune.tracking import Recorder
 from genotune.trainables.trainable import FitPlan
 from genotune.trial import EpochReport, SharedStore, TrialSetup

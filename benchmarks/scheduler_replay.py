@@ -15,7 +15,7 @@ import math
 import statistics
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from importlib.metadata import version
@@ -26,10 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from genotune.controller import Controller, Limits, Task
-from genotune.journal import Event, Kind, SweepState
+from genotune.controller import Controller, Task
+from genotune.events import Event, Kind
+from genotune.limits import Limits
 from genotune.metrics import METRICS
 from genotune.spec import Spec, read_spec
+from genotune.sweep_state import SweepState
 from genotune.tuning import SchedulerSettings, SearchSettings
 from genotune.tuning.domains import Choice, Domain, FloatRange, IntRange, Pick
 from genotune.tuning.searchers import Outcome, Point, Searcher
@@ -50,6 +52,8 @@ STRATEGIES: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "random + Hyperband": ({"kind": "random"}, {"kind": "hyperband"}),
     "TPE + Hyperband": ({"kind": "tpe"}, {"kind": "hyperband"}),
     "TPE + median rule": ({"kind": "tpe"}, {"kind": "median"}),
+    "GP + ASHA": ({"kind": "gp"}, ASHA),
+    "CMA-ES + ASHA": ({"kind": "cmaes"}, ASHA),
 }
 
 
@@ -188,12 +192,14 @@ class _Memory:
     """A journal that is kept nowhere."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
         self.state = SweepState()
 
+    def events(self) -> Iterator[Event]:
+        """None: a replay doesn't resume."""
+        return iter(())
+
     def append(self, kind: Kind, **values: Any) -> Event:
-        event = Event(len(self.events) + 1, time.time(), kind, values)
-        self.events.append(event)
+        event = Event(self.state.n_events + 1, time.time(), kind, values)
         self.state.apply(event)
         return event
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from no_op_sweep import no_op_sweep
 from pydantic import TypeAdapter
 
-from genotune.journal import SweepState
 from genotune.ray_session import ray_session
+from genotune.sweep_state import SweepState
 from genotune.tuning import SearchSettings
 
 N_CPUS = 2

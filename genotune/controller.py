@@ -17,6 +17,7 @@ from genotune.failing import FAILED_AT_FIRST, failing
 from genotune.journal import Journal
 from genotune.limits import Limits, costs, spent_budget
 from genotune.sweep_state import TrialState
+from genotune.tuning.placing import Point
 from genotune.tuning.plateau import Plateau
 from genotune.tuning.schedulers import Decision, Scheduler
 from genotune.tuning.searchers import Searcher
@@ -187,7 +188,11 @@ class Controller:
     def _learn(self, event: Event) -> None:
         """Take one event of an earlier driver into searcher and scheduler."""
         values = event.values
-        if event.kind == "proposed":
+        if event.kind == "learned_before":
+            for one in values["trials"]:
+                curve = {epoch: math.nan if value is None else value for epoch, value in one["curve"]}
+                self._searcher.learn(Point(one["family"], dict(one["picks"])), curve=curve, status=one["status"])
+        elif event.kind == "proposed":
             self._searcher.remember(Draw(values["family"], dict(values["picks"]), dict(values["params"])))
         elif event.kind == "decision":
             state = self.journal.state.trials[values["trial"]]

@@ -7,6 +7,7 @@ Kind = Literal[
     "sweep_started",  # sweep, spec_sha256, facts (what the record says of the sweep: versions, host, files)
     "driver_started",  # pid
     "quality",  # of the data: counts and histograms, no IDs (data/quality.py)
+    "learned_before",  # sweeps, trials (family, picks, curve, status of each) that the searcher starts from, notes
     "proposed",  # trial, family, picks, params, seed
     "started",  # trial, device
     "report",  # trial, epoch, value (null: not a number), metrics, checkpoint (a path relative to the sweep, or null)

@@ -37,6 +37,7 @@ from genotune.stop_requests import clear_requests
 from genotune.tracking import shown_uri
 from genotune.trainables.model import Model
 from genotune.trial import SharedStore, TrialSetup
+from genotune.warm_start import earlier_trials, is_owed, keep_earlier
 from genotune.winner_tables import write_winner_tables
 from genotune.workspace import workspace_of
 
@@ -93,12 +94,14 @@ def start(
         UserError: the data or the machines don't allow it.
         KeyboardInterrupt: it was interrupted; `go_on` goes on from there.
     """
+    earlier = earlier_trials(plan, facts, folder)
     folder.mkdir(parents=True, exist_ok=True)
     keep_spec(folder, plan.spec.text, plan.spec.code)
     journal = Journal(folder)
     journal.append("sweep_started", **facts)
     if limits:
         journal.append("extended", limits=dict(limits))
+    keep_earlier(journal, earlier)
     return _drive(plan, journal, ray=ray, face=face)
 
 
@@ -118,6 +121,8 @@ def go_on(folder: Path, *, ray: RaySession, face: Face, going_on: GoingOn) -> Ou
         check_same_files(plan, state.facts)
         if limits:
             journal.append("extended", limits=limits)
+        if is_owed(plan, journal):
+            keep_earlier(journal, earlier_trials(plan, state.facts, folder))
     except BaseException:
         journal.close()
         raise
@@ -232,6 +237,7 @@ def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judg
         on_change=lambda: face.trials(controller),
     )
     journal.follow(partial(_tell_drop, face))
+    _tell(tuple((journal.state.learned_before or {}).get("notes", ())), face)
     face.stage("Running trials")
     run_sweep(controller, store, setup=setup, run=tune_run)
     face.trials(controller)

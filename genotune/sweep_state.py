@@ -94,6 +94,7 @@ class SweepState:
     """Seconds during which a driver was at work: between deaths and resumes nothing is counted."""
     last_s: float = 0.0
     quality: Mapping[str, Any] | None = None
+    learned_before: Mapping[str, Any] | None = None
     winner: Mapping[str, Any] | None = None
     baselines: dict[str, Mapping[str, float]] = field(default_factory=dict)
     folds: dict[int, dict[int, Mapping[str, float]]] = field(default_factory=dict)
@@ -181,7 +182,7 @@ class SweepState:
                 if self.winner is not None and not _same_checkpoint(self.winner, values):
                     self.registered = None  # that was another
                 self.winner = values
-            case "refitted" | "quality" | "tables" | "registered":
+            case "learned_before" | "refitted" | "quality" | "tables" | "registered":
                 setattr(self, kind, values)
             case "scored":
                 self.scores[values["subject"]] = values["metrics"]

@@ -355,3 +355,46 @@ def test_under_a_budget_in_hours_a_cheap_family_is_sure_of_its_part(tmp_path, mo
     assert families[:6] == ["dear", "cheap"] * 3
     assert families.count("cheap") >= least
     assert families.count("dear") > 12
+
+
+def learned_before(n_trials):
+    """Trials of an earlier sweep, best where the rate is 0.002."""
+    rates = [10 ** (-3 * (number + 0.5) / n_trials) for number in range(n_trials)]
+    return {
+        "sweeps": ["toy-1"],
+        "trials": [
+            {
+                "family": "toy",
+                "picks": {"rate": rate, "depth": 4},
+                "curve": [[1, None], [9, -abs(math.log10(rate) + 2.7)]],
+                "status": "complete",
+            }
+            for rate in rates
+        ],
+        "notes": [],
+    }
+
+
+@pytest.mark.parametrize("search", ["tpe", "gp", "cmaes"])
+def test_what_was_learned_before_guides_the_first_trial_and_is_replayed(tmp_path, search):
+    rates = {}
+    for case, n_trials in (("alone", 0), ("learned", 40)):
+        (tmp_path / case).mkdir()
+        with Journal(tmp_path / case) as journal:
+            journal.append("learned_before", **learned_before(n_trials))
+            controller = controller_on(journal, search=search)
+            tasks = [controller.next_task() for _ in range(6)]
+            assert [task.trial for task in tasks] == list(range(6))
+            rates[case] = [task.params["rate"] for task in tasks]
+        with Journal(tmp_path / case) as journal:
+            again = controller_on(journal, search=search)
+            assert [again.next_task() for _ in range(6)] == tasks
+            seventh = again.next_task()
+        (tmp_path / case / "other").mkdir()
+        lines = (tmp_path / case / JOURNAL_FILE).read_bytes().splitlines(keepends=True)
+        (tmp_path / case / "other" / JOURNAL_FILE).write_bytes(b"".join(lines[:4]))
+        with Journal(tmp_path / case / "other") as journal:
+            other = controller_on(journal, search=search)
+            assert [other.next_task() for _ in range(7)] == [*tasks, seventh]
+    distance = {case: np.mean(np.abs(np.log10(found) + 2.7)) for case, found in rates.items()}
+    assert distance["learned"] < 0.75 * distance["alone"]

@@ -43,7 +43,7 @@ LAYERS = [
         "workspace",
     },
     {"sweep", "evaluation", "face", "facts", "finalists", "refit", "baselines", "interpretation", "winner_tables"},
-    {"check", "delivery"},
+    {"check", "delivery", "warm_start"},
     {"run"},
     {"sweep_group", "group_plan", "group_scores"},
     {"terminal", "summary", "group_summary", "sweep_tables"},
@@ -62,11 +62,12 @@ WHO_MAY = {
     "pgenlib": {"data"},
     "zstandard": {"data"},
     "optuna": {"tuning"},
+    "cmaes": {"tuning"},
     "pyBigWig": {"data"},
     "pybigtools": {"data"},
     "pysam": {"data"},
     "rich": {"terminal", "summary", "group_summary", "sweep_tables"},
-    "scipy": {"genome"},
+    "scipy": {"genome", "tuning"},
     "typer": {"cli", "sweep_commands"},
 }
 HEAVY = ("torch", "xgboost", "mlflow", "ray", "sklearn", "imblearn")

@@ -304,5 +304,7 @@ def _crossed(settings: SpecFile, space: Space) -> Iterator[Problem]:
     for family, fault_of_search in settings.search.problems(space):
         index = list(space).index(family)
         yield Problem(("models", index, "params", *fault_of_search.path), fault_of_search.message)
+    for fault_of_search in settings.search.own_problems(space):
+        yield Problem(("search", *fault_of_search.path), fault_of_search.message)
     if settings.storage is not None and "://" in settings.storage:
         yield Problem(("storage",), f"found {settings.storage!r}; this version stores sweeps in folders only.")

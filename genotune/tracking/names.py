@@ -36,8 +36,13 @@ MODEL_SHA256: Final = "genotune.model_sha256"
 PARENT_RUN_ID: Final = "mlflow.parentRunId"
 MODEL_VERSIONS: Final = "mlflow.modelVersions"
 
+OBJECTIVE_METRIC: Final = "genotune.objective"
+OBJECTIVE_BIN_BP: Final = "genotune.bin_bp"
+START_FROM: Final = "genotune.start_from"
+
 QUALITY_PLOT: Final = "quality.png"
 OBJECTIVE: Final = "objective"
+EPOCHS: Final = "epochs"
 VALIDATION: Final = "validation."
 FOLD: Final = "fold."
 BEST: Final = "best"

@@ -97,6 +97,7 @@ class Translator:
             "sweep_started": self._sweep_started,
             "driver_started": self._driver_started,
             "quality": self._quality,
+            "learned_before": self._learned_before,
             "proposed": self._proposed,
             "started": self._started,
             "report": self._report,
@@ -168,6 +169,9 @@ class Translator:
         if event.values["histograms"]:
             changes[SWEEP].plots |= {QUALITY_PLOT: event.values["histograms"]}
 
+    def _learned_before(self, event: Event, changes: Changes) -> None:
+        changes[SWEEP].tags[names.START_FROM] = names.value_text(", ".join(event.values["sweeps"]))
+
     def _proposed(self, event: Event, changes: Changes) -> None:
         values = event.values
         family, seed, key = values["family"], values["seed"], trial_key(values["trial"])
@@ -207,7 +211,7 @@ class Translator:
             names.REASON: names.value_text(values["reason"]),
             names.RUNG: str(trial.rung),
         }
-        metrics = {"duration_s": trial.ran_s(event.time_s), "epochs": trial.epoch}
+        metrics = {"duration_s": trial.ran_s(event.time_s), names.EPOCHS: trial.epoch}
         change.measure(metrics, event, step=trial.epoch)
         self._become(trial_key(trial.number), _ENDS[values["status"]], event, changes)
 

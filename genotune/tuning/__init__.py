@@ -7,13 +7,17 @@ from typing import Annotated
 
 from pydantic import Field
 
+from genotune.tuning.cmaes import CMAESSettings
+from genotune.tuning.gp import GPSettings
 from genotune.tuning.hyperband import HyperbandSettings
 from genotune.tuning.median import MedianSettings
 from genotune.tuning.schedulers import ASHASettings, NoSchedulerSettings
 from genotune.tuning.searchers import GridSettings, RandomSettings
 from genotune.tuning.tpe import TPESettings
 
-SearchSettings = Annotated[RandomSettings | GridSettings | TPESettings, Field(discriminator="kind")]
+SearchSettings = Annotated[
+    RandomSettings | GridSettings | TPESettings | GPSettings | CMAESSettings, Field(discriminator="kind")
+]
 
 SchedulerSettings = Annotated[
     ASHASettings | HyperbandSettings | MedianSettings | NoSchedulerSettings, Field(discriminator="kind")

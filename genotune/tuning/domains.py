@@ -25,6 +25,11 @@ class Domain(ABC):
     def at(self, share: float) -> Pick:
         """The pick this far along the domain: 0 gives the lowest, 1 the highest, evenly drawn shares an even draw."""
 
+    def share(self, pick: Pick) -> float:
+        """How far along the domain a pick lies, from 0 to 1; of counted picks, the middle of the stretch of each."""
+        assert self.n_values is not None
+        return (self.index(pick) + 0.5) / self.n_values
+
     @abstractmethod
     def value(self, index: int) -> Pick:
         """The pick with this index, from 0; not for a continuous range."""
@@ -68,6 +73,14 @@ class FloatRange(Domain):
             between = self.low + share * (self.high - self.low)
         return min(max(between, self.low), self.high)
 
+    def share(self, pick: Pick) -> float:
+        """See `Domain.share`."""
+        if self.n_values is not None:
+            return super().share(pick)
+        if self.log:
+            return math.log(pick / self.low) / math.log(self.high / self.low)
+        return (pick - self.low) / (self.high - self.low)
+
     def value(self, index: int) -> float:
         """See `Domain.value`. Exact to the decimals that were written: three steps of 0.1 are 0.3."""
         assert self.step is not None
@@ -109,6 +122,13 @@ class IntRange(Domain):
             return self.value(_index_at(share, self.n_values))
         below, above = math.log(self.low - 0.5), math.log(self.high + 0.5)
         return min(max(round(math.exp(below + share * (above - below))), self.low), self.high)
+
+    def share(self, pick: Pick) -> float:
+        """See `Domain.share`."""
+        if not self.log:
+            return super().share(pick)
+        below, above = math.log(self.low - 0.5), math.log(self.high + 0.5)
+        return (math.log(pick) - below) / (above - below)
 
     def value(self, index: int) -> int:
         """See `Domain.value`."""

@@ -7,7 +7,7 @@ from a random stream of its own. So a searcher that is told a journal from the s
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
 from pydantic import Field
@@ -15,6 +15,8 @@ from pydantic import Field
 from genotune.errors import Problem, SweepError
 from genotune.settings import Settings
 from genotune.tuning.domains import Domain, FloatRange, Pick
+from genotune.tuning.own_points import OwnPoint, place_all
+from genotune.tuning.placing import Point
 from genotune.tuning.space import Direction, Draw, Space
 
 Outcome = Literal["complete", "stopped", "failed", "killed"]
@@ -25,24 +27,20 @@ FIRST_TRIALS: Final = 3
 _FINENESS: Final = 2**53
 
 
-class Point(NamedTuple):
-    """A place in a space."""
-
-    family: str
-    picks: dict[str, Pick]
-
-
 class Searcher(ABC):
     """Proposes trials, numbered from 0 in the order of proposal.
 
-    Each family gets its first `FIRST_TRIALS` in turn, so that none is judged by less; then the searcher is free.
+    First come a person's own points. Then each family gets its first `FIRST_TRIALS` in turn, so that none is judged by
+    less; then the searcher is free.
 
     Args:
         space: what there is to choose from.
+        points: to be tried before all others, in this order.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, *, points: Sequence[Point] = ()) -> None:
         self._space = space
+        self._own_points = points
         self._n_asked = 0
         self._n_of: Counter[str] = Counter()
         self._dropped: set[str] = set()
@@ -60,13 +58,16 @@ class Searcher(ABC):
                 on in that.
         """
         due = self._due()
-        if not due:
+        if self._n_asked < len(self._own_points):
+            point: Point | None = self._own_points[self._n_asked]
+        elif not due:
             return None
-        one_of = (family,) if family is not None and len(due) > 1 else due
-        # A searcher chooses among all families or is told which; where it chose one that is dropped, it is told.
-        point = self._propose(self._n_asked, one_of if len(one_of) == 1 else tuple(self._space))
-        if point is not None and point.family in self._dropped:
-            point = self._propose(self._n_asked, (min(due, key=lambda one: self._n_of[one]),))
+        else:
+            one_of = (family,) if family is not None and len(due) > 1 else due
+            # A searcher chooses among all families or is told which; where it chose one that is dropped, it is told.
+            point = self._propose(self._n_asked, one_of if len(one_of) == 1 else tuple(self._space))
+            if point is not None and point.family in self._dropped:
+                point = self._propose(self._n_asked, (min(due, key=lambda one: self._n_of[one]),))
         if point is None:
             return None
         self._take(point)
@@ -93,6 +94,16 @@ class Searcher(ABC):
             )
         self._take(point)
 
+    def learn(self, point: Point, *, curve: Mapping[int, float], status: Outcome) -> None:
+        """Take in a trial of an earlier sweep, before the first proposal; it doesn't count as one of this sweep.
+
+        Args:
+            point: of this space.
+            curve: objective by epoch; not finite where it was not measured or not a number.
+            status: how it ended.
+        """
+        raise NotImplementedError("a searcher whose settings say that it learns has this")
+
     def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome) -> None:  # noqa: ARG002 - for searchers that learn
         """Learn how a trial ended; the last word on a trial counts.
 
@@ -115,9 +126,9 @@ class Searcher(ABC):
             return left
         return (next(family for family in left if self._n_of[family] == fewest),)
 
-    def _may_follow(self, point: Point) -> bool:  # noqa: ARG002 - for searchers with an order of their own
+    def _may_follow(self, point: Point) -> bool:
         """Whether a point of the space can be the next proposal."""
-        return True
+        return self._n_asked >= len(self._own_points) or point == self._own_points[self._n_asked]
 
     def _take(self, point: Point) -> None:
         """Count a point as proposed."""
@@ -130,9 +141,16 @@ class SearcherSettings(Settings, ABC):
 
     Attributes:
         seed: of the sweep: of the proposals, and of each trial's own random streams.
+        points: tried before all others, in this order; they count as trials, and are learned from like others.
+        start_from: sweeps whose trials are learned from before the first proposal, by their names.
     """
 
+    learns: ClassVar[bool] = False
+    """Whether its proposals depend on how trials ended."""
+
     seed: Annotated[int, Field(ge=0)] = 0
+    points: tuple[OwnPoint, ...] = ()
+    start_from: tuple[str, ...] = ()
 
     @abstractmethod
     def build(self, space: Space, direction: Direction) -> Searcher:
@@ -142,6 +160,21 @@ class SearcherSettings(Settings, ABC):
         """What in a space this search can't use: families, and problems with paths below their params."""
         return []
 
+    def own_problems(self, space: Space) -> list[Problem]:
+        """Points that aren't of the space, and sweeps to start from that nothing would learn from."""
+        problems = [problem for one in place_all(self.points, space) for problem in one.problems]
+        if self.start_from and not self.learns:
+            kind = type(self).model_fields["kind"].default
+            message = f"kind: {kind} learns from no trial; write kind: tpe, or leave start_from out."
+            problems.append(Problem(("start_from",), message))
+        twice = [name for name, n in Counter(self.start_from).items() if n > 1]
+        problems += [Problem(("start_from",), f"{name} is named twice. Remove one.") for name in twice]
+        return problems
+
+    def points_in(self, space: Space) -> list[Point]:
+        """The points, in the terms of the space that they were checked against."""
+        return [one.point for one in place_all(self.points, space) if one.point is not None]
+
 
 class RandomSettings(SearcherSettings):
     """Each trial at random: after the first of each, a family, all alike; each domain evenly on its own scale."""
@@ -150,7 +183,7 @@ class RandomSettings(SearcherSettings):
 
     def build(self, space: Space, direction: Direction) -> Searcher:  # noqa: ARG002 - nothing is compared
         """See `SearcherSettings.build`."""
-        return RandomSearcher(space, seed=self.seed)
+        return RandomSearcher(space, seed=self.seed, points=self.points_in(space))
 
 
 class GridSettings(SearcherSettings):
@@ -160,7 +193,7 @@ class GridSettings(SearcherSettings):
 
     def build(self, space: Space, direction: Direction) -> Searcher:  # noqa: ARG002 - nothing is compared
         """See `SearcherSettings.build`."""
-        return GridSearcher(space)
+        return GridSearcher(space, points=self.points_in(space))
 
     def problems(self, space: Space) -> list[tuple[str, Problem]]:
         """Continuous ranges: a grid can't list them."""
@@ -175,8 +208,8 @@ class GridSettings(SearcherSettings):
 class RandomSearcher(Searcher):
     """Independent draws, without end."""
 
-    def __init__(self, space: Space, *, seed: int) -> None:
-        super().__init__(space)
+    def __init__(self, space: Space, *, seed: int, points: Sequence[Point] = ()) -> None:
+        super().__init__(space, points=points)
         self._seed = seed
 
     def _propose(self, number: int, families: Sequence[str]) -> Point:
@@ -184,12 +217,13 @@ class RandomSearcher(Searcher):
 
 
 class GridSearcher(Searcher):
-    """All points of a space without continuous ranges, each once."""
+    """All points of a space without continuous ranges, each once: a person's own first, then the others in order."""
 
-    def __init__(self, space: Space) -> None:
-        super().__init__(space)
-        self._points = _in_turn([_points(space, family) for family in space])
-        self._next = next(self._points, None)
+    def __init__(self, space: Space, *, points: Sequence[Point] = ()) -> None:
+        super().__init__(space, points=points)
+        in_turn = _in_turn([_points(space, family) for family in space])
+        self._rest = (point for point in in_turn if point not in points)
+        self._next = next(self._rest, None)
 
     def drop(self, family: str) -> None:
         """See `Searcher.drop`."""
@@ -201,14 +235,18 @@ class GridSearcher(Searcher):
         return self._next
 
     def _may_follow(self, point: Point) -> bool:
+        if self._n_asked < len(self._own_points):
+            return super()._may_follow(point)
         return point == self._next
 
     def _take(self, point: Point) -> None:
+        is_own = self._n_asked < len(self._own_points)
         super()._take(point)
-        self._go_to_next()
+        if not is_own:
+            self._go_to_next()
 
     def _go_to_next(self) -> None:
-        self._next = next((point for point in self._points if point.family not in self._dropped), None)
+        self._next = next((point for point in self._rest if point.family not in self._dropped), None)
 
 
 def stream(seed: int, number: int) -> np.random.Generator:

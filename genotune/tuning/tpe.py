@@ -5,33 +5,41 @@ for one estimator over all parameters. Conditions are real: a parameter that is 
 neither suggested nor learned from.
 """
 
-import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from genotune.tuning.domains import Choice, Domain, FloatRange, IntRange, Pick
-from genotune.tuning.searchers import Outcome, Point, Searcher, SearcherSettings, random_point, stream
+from genotune.tuning.domains import Choice
+from genotune.tuning.history import Ended, History
+from genotune.tuning.placing import Point
+from genotune.tuning.searchers import Outcome, Searcher, SearcherSettings, random_point, stream
 from genotune.tuning.space import Direction, Space
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
-    from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial, TrialState
+    from optuna import Study
+    from optuna.trial import FrozenTrial
 
-_FAMILY: Final = "family"
+N_BEST: Final = 25
+"""Trials that an estimator of the good ones is made of, at most: Optuna's `default_gamma`, after Bergstra et al. 2013
+(Making a Science of Model Search). The best so many are always learned from, so that this estimator is what it would
+be with all trials."""
+
+N_LATEST: Final = 225
+"""Of the others the latest are learned from. Optuna weighs the others the less, the older they are; leaving the oldest
+out keeps the time of a proposal the same from the 250th trial on."""
 
 
 class TPESettings(SearcherSettings):
-    """Learn from the trials so far, the stopped ones too.
+    """Learn from the trials so far, the stopped ones too: the best 25, and the latest 225 of the others.
 
     Attributes:
         n_startup_trials: the search is random until so many trials have completed or were stopped.
         n_ei_candidates: points that are compared for one proposal.
     """
 
+    learns: ClassVar[bool] = True
     kind: Literal["tpe"] = "tpe"
     n_startup_trials: Annotated[int, Field(ge=1)] = 8
     n_ei_candidates: Annotated[int, Field(ge=1)] = 24
@@ -52,50 +60,34 @@ class TPESearcher(Searcher):
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        super().__init__(space)
+        super().__init__(space, points=settings.points_in(space))
         self._settings = settings
         self._direction = direction
-        self._worst = -math.inf if direction == "maximize" else math.inf
-        self._points: list[Point] = []
-        self._trials: list[FrozenTrial] = []
+        self._history = History(direction)
 
-    def _propose(self, number: int, families: Sequence[str]) -> Point:
-        from optuna.trial import TrialState
-
-        n_learned = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in self._trials)
-        if n_learned < self._settings.n_startup_trials:
-            return random_point(self._space, families, stream(self._settings.seed, number))
-        trial = self._study(number).ask()
-        assert len(families) in (1, len(self._space)), "one family's turn, or all are free"
-        family = families[int(_suggest(trial, _FAMILY, Choice(len(families)))) if len(families) > 1 else 0]
-        picks = self._space[family].pick_each(lambda name, domain: _suggest(trial, f"{family}/{name}", domain))
-        return Point(family, picks)
-
-    def _take(self, point: Point) -> None:
-        from optuna.trial import TrialState
-
-        super()._take(point)
-        self._points.append(point)
-        self._trials.append(self._frozen(point, TrialState.RUNNING))
+    def learn(self, point: Point, *, curve: Mapping[int, float], status: Outcome) -> None:
+        """See `Searcher.learn`."""
+        self._history.learn(point, curve=curve, status=status)
 
     def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome) -> None:
         """See `Searcher.tell`."""
-        from optuna.trial import TrialState
-
         super().tell(number, curve=curve, status=status)
-        point = self._points[number]
-        finite = {epoch: value for epoch, value in curve.items() if math.isfinite(value)}
-        if status == "complete":
-            best = max if self._direction == "maximize" else min
-            value = best(finite.values(), default=self._worst)
-            trial = self._frozen(point, TrialState.COMPLETE, value=value, curve=finite)
-        elif status == "stopped":
-            # Optuna ranks stopped trials by their last epoch and its value; one without any comes last.
-            diverged = not curve or max(curve) not in finite
-            trial = self._frozen(point, TrialState.PRUNED, curve={} if diverged else finite)
-        else:
-            trial = self._frozen(point, TrialState.FAIL)
-        self._trials[number] = trial
+        self._history.tell(number, curve=curve, status=status)
+
+    def _propose(self, number: int, families: Sequence[str]) -> Point:
+        from genotune.tuning.optuna_trials import FAMILY, suggest
+
+        if self._history.n_ended < self._settings.n_startup_trials:
+            return random_point(self._space, families, stream(self._settings.seed, number))
+        trial = self._study(number).ask()
+        assert len(families) in (1, len(self._space)), "one family's turn, or all are free"
+        family = families[int(suggest(trial, FAMILY, Choice(len(families)))) if len(families) > 1 else 0]
+        picks = self._space[family].pick_each(lambda name, domain: suggest(trial, f"{family}/{name}", domain))
+        return Point(family, picks)
+
+    def _take(self, point: Point) -> None:
+        super()._take(point)
+        self._history.propose(point)
 
     def _study(self, number: int) -> "Study":
         """A study that knows the history, with a sampler seeded for this proposal."""
@@ -104,7 +96,7 @@ class TPESearcher(Searcher):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `group` is marked so
             sampler = optuna.samplers.TPESampler(
-                n_startup_trials=self._settings.n_startup_trials,
+                n_startup_trials=1,  # that enough have ended is known here
                 n_ei_candidates=self._settings.n_ei_candidates,
                 multivariate=True,
                 group=True,
@@ -112,76 +104,20 @@ class TPESearcher(Searcher):
                 seed=int(stream(self._settings.seed, number).integers(2**32)),
             )
         study = optuna.create_study(direction=self._direction, sampler=sampler)
-        study.add_trials(self._trials)
+        study.add_trials(self._known())
         return study
 
-    def _frozen(
-        self,
-        point: Point,
-        state: "TrialState",
-        *,
-        value: float | None = None,
-        curve: Mapping[int, float] | None = None,
-    ) -> "FrozenTrial":
-        from optuna.trial import create_trial
+    def _known(self) -> "list[FrozenTrial]":
+        """What is learned from, in the order of proposal."""
+        from genotune.tuning.optuna_trials import ended_trial, running_trial
 
-        parameters = list(self._parameters(point))
-        return create_trial(
-            state=state,
-            value=value,
-            params={name: _code(pick, domain) for name, pick, domain in parameters},
-            distributions={name: _distribution(domain) for name, _, domain in parameters},
-            intermediate_values=dict(curve or {}),
-        )
+        by_number: dict[int, FrozenTrial] = {
+            trial.number: ended_trial(self._space, trial, best=self._best(trial))
+            for trial in self._history.ended(n_best=N_BEST, n_latest=N_LATEST)
+        }
+        by_number |= {number: running_trial(self._space, point) for number, point in self._history.in_flight}
+        return [by_number[number] for number in sorted(by_number)]
 
-    def _parameters(self, point: Point) -> Iterator[tuple[str, Pick, Domain]]:
-        """Name in the study, pick and domain of what makes up a point."""
-        families = list(self._space)
-        if len(families) > 1:
-            yield _FAMILY, families.index(point.family), Choice(len(families))
-        for name, pick in point.picks.items():
-            yield f"{point.family}/{name}", pick, self._space[point.family].domains[name]
-
-
-def _suggest(trial: "Trial", name: str, domain: Domain) -> Pick:
-    from optuna.distributions import FloatDistribution, IntDistribution
-
-    if isinstance(domain, Choice):
-        return int(trial.suggest_categorical(name, range(domain.n_options)))
-    scale = _distribution(domain)
-    if isinstance(scale, FloatDistribution):
-        return _pick(trial.suggest_float(name, scale.low, scale.high, log=scale.log), domain)
-    assert isinstance(scale, IntDistribution)
-    return _pick(trial.suggest_int(name, scale.low, scale.high, log=scale.log), domain)
-
-
-def _distribution(domain: Domain) -> "BaseDistribution":
-    """The domain in Optuna's terms; evenly spaced values by their index, so that no step is rounded."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(domain, Choice):
-        return CategoricalDistribution(range(domain.n_options))
-    if isinstance(domain, IntRange) and domain.log:
-        return IntDistribution(domain.low, domain.high, log=True)
-    if domain.n_values is not None:
-        return IntDistribution(0, domain.n_values - 1)
-    assert isinstance(domain, FloatRange)
-    return FloatDistribution(domain.low, domain.high, log=domain.log)
-
-
-def _code(pick: Pick, domain: Domain) -> Pick:
-    """What stands for a pick in the study."""
-    return domain.index(pick) if _is_indexed(domain) else pick
-
-
-def _pick(code: Pick, domain: Domain) -> Pick:
-    """The pick that something in the study stands for."""
-    if _is_indexed(domain):
-        return domain.value(int(code))
-    low, high = domain.ends()
-    return min(max(code, low), high)
-
-
-def _is_indexed(domain: Domain) -> bool:
-    on_log_scale = isinstance(domain, IntRange | FloatRange) and domain.log
-    return domain.n_values is not None and not on_log_scale
+    def _best(self, trial: Ended) -> float | None:
+        best = max if self._direction == "maximize" else min
+        return best(trial.curve.values(), default=None)

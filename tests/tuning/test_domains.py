@@ -101,3 +101,24 @@ def test_what_is_no_value_of_a_stepped_float_is_not_held(pick: object) -> None:
 @pytest.mark.parametrize("pick", [True, 0.0, 3, -1])
 def test_what_is_no_index_of_a_choice_is_not_held(pick: object) -> None:
     assert not Choice(3).holds(pick)
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        FloatRange(0.5, 4.5),
+        FloatRange(1e-4, 1e-2, log=True),
+        FloatRange(0.0, 0.3, step=0.1),
+        IntRange(2, 6),
+        IntRange(2, 8, step=3),
+        IntRange(1, 40, log=True),
+        Choice(3),
+    ],
+)
+def test_the_share_of_a_pick_leads_back_to_it(domain: Domain) -> None:
+    for share in (0.0, 0.2, 0.55, 1.0):
+        pick = domain.at(share)
+        assert domain.at(domain.share(pick)) == pytest.approx(pick, rel=1e-12)
+        assert 0 <= domain.share(pick) <= 1
+        if domain.n_values is None:
+            assert domain.share(pick) == pytest.approx(share)

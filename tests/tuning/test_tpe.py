@@ -136,6 +136,48 @@ def test_a_complete_trial_that_reported_nothing_is_the_worst() -> None:
     assert mean_proposal([(x, {1: x - 1} if x > 0.7 else {}, "complete") for x in SPREAD]) > 0.6
 
 
+def test_a_stopped_trial_is_no_better_than_a_finished_one_whatever_it_showed_early() -> None:
+    trials = [(x, {1: 9.0}, "stopped") if x > 0.3 else (x, {1: 0.1, 2: 0.2}, "complete") for x in SPREAD]
+    assert mean_proposal(trials) < 0.4
+
+
+def test_a_trial_that_diverged_to_its_end_is_worse_than_one_stopped_before() -> None:
+    trials = [(x, {1: math.nan}, "complete") if x > 0.3 else (x, {1: 0.1}, "stopped") for x in SPREAD]
+    assert mean_proposal(trials) < 0.4
+
+
+def asked_with(changed: Mapping[int, tuple[float, float]]) -> list[Draw | None]:
+    """What is proposed after 400 trials; some of them (by number) have another place and value. The oldest are best."""
+    trials = {number: ((number * 0.618) % 1, 1 - number / 1000) for number in range(400)} | changed
+    known = [(x, {1: value}, "complete") for x, value in trials.values()]
+    return [history(known, seed=seed).ask() for seed in range(4)]
+
+
+def test_the_best_trials_and_the_latest_are_learned_from_however_many_there_are() -> None:
+    known = asked_with({})
+    old, late = range(140, 150), range(380, 390)
+    assert asked_with(dict.fromkeys(old, (0.84, 0.85))) == known, "old trials that are not among the best"
+    assert asked_with(dict.fromkeys(old, (0.84, 2.0))) != known, "old trials that are"
+    assert asked_with(dict.fromkeys(late, (0.84, 0.61))) != known, "late trials"
+
+
+def test_eight_proposals_at_once_do_not_cluster() -> None:
+    known = [(x, {1: -abs(x - 0.65)}, "complete") for x in [i / 40 for i in range(41)]]
+    spread = {"at once": 0.0, "one unknown to the next": 0.0}
+    for seed in range(10):
+        for case in spread:
+            searcher = history(known, seed=seed)
+            places = []
+            for number in range(len(known), len(known) + 8):
+                draw = searcher.ask()
+                assert draw is not None
+                places.append(draw.picks["x"])
+                if case != "at once":
+                    searcher.tell(number, curve={}, status="failed")
+            spread[case] += statistics.mean(abs(a - b) for a in places for b in places)
+    assert spread["at once"] > 1.2 * spread["one unknown to the next"]
+
+
 def test_stopped_trials_are_learned_from() -> None:
     # None has completed: those that were stopped later were the better ones, and among equals the higher value.
     assert mean_proposal([(x, dict.fromkeys(range(1, 4 if x > 0.8 else 2), 0.5), "stopped") for x in SPREAD]) > 0.7
