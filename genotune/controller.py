@@ -90,11 +90,11 @@ class Controller:
 
         'wait' as long as a trial runs, even when nothing is left to propose: it may be given back.
         """
+        if self.limits.concurrent is not None and len(self._running) >= self.limits.concurrent:
+            return "wait"
         over = self._over()
         if over:
             return self._nothing(over)
-        if self.limits.concurrent is not None and len(self._running) >= self.limits.concurrent:
-            return "wait"
         waiting = self.unfinished()
         if waiting:
             return self._start(waiting[0])

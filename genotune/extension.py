@@ -52,7 +52,7 @@ def raised(budget: Budget, wanted: Mapping[str, Any]) -> dict[str, Any]:
             raise SweepError(message)
         if name == "cost" and parse_money(limit).currency != parse_money(before).currency:
             raise SweepError(f"--extend {name}={limit}: the budget is {before}; write the same currency.")
-        if _number(limit) < _number(before):
+        if is_more(before, limit):
             message = f"--extend {name}={limit}: it is {before} now, and a limit can only be raised. Name more."
             raise SweepError(message)
     return higher(budget, wanted)
@@ -72,7 +72,12 @@ def limits_said(budget: Budget, extensions: Iterable[Mapping[str, Any]]) -> dict
 
 def higher(budget: Budget, limits: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the limits that are above a budget's own."""
-    return {name: limit for name, limit in limits.items() if _number(limit) > _number(getattr(budget, name))}
+    return {name: limit for name, limit in limits.items() if is_more(limit, getattr(budget, name))}
+
+
+def is_more(limit: Any, other: Any) -> bool:
+    """Whether a limit is above another; none is neither above nor below."""
+    return limit is not None and other is not None and _number(limit) > _number(other)
 
 
 def _amount(option: str, name: str, text: str) -> Any:

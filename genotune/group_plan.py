@@ -6,6 +6,7 @@ from typing import NamedTuple
 from genotune.data.source import SourcePlan, SourceSettings
 from genotune.errors import DataError, UserError
 from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan
+from genotune.prices import Prices
 from genotune.spec import GroupSpec, Spec
 
 
@@ -35,12 +36,14 @@ class GroupForecast(NamedTuple):
         first: the plan of its first sweep.
         sizes: by member, what each split holds, in words.
         machines: that all was held against.
+        prices: by which trials cost; None: not known.
     """
 
     group: GroupSpec
     first: SweepPlan
     sizes: Mapping[str, Mapping[str, str]]
     machines: Sequence[MachineSize]
+    prices: Prices | None = None
 
 
 def forecast(group: GroupSpec, machines: Sequence[MachineSize]) -> GroupForecast:

@@ -16,6 +16,7 @@ from genotune.baselines import fit_baselines
 from genotune.check import ray_machines
 from genotune.controller import Controller
 from genotune.data.quality import QUALITY_FILE, Quality, table_text
+from genotune.data.remote import masked
 from genotune.delivery import DELIVERY_TIMEOUT_S, recorder_of, register
 from genotune.errors import SweepError
 from genotune.evaluation import choose_finalists, choose_winner, load_winner, score_once
@@ -154,7 +155,7 @@ def _drive(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) ->
         recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
         raise
     except Exception as error:
-        journal.append("sweep_ended", status="failed", reason=str(error) or type(error).__name__)
+        journal.append("sweep_ended", status="failed", reason=masked(str(error)) or type(error).__name__)
         recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
         raise
     finally:

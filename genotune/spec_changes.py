@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from genotune.data.remote import masked
 from genotune.errors import SpecError, SweepError
-from genotune.extension import RAISED
+from genotune.extension import RAISED, is_more
 from genotune.spec import GroupSpec, Spec, read_sweeps
 
 _ABSENT: Final = object()
@@ -95,7 +95,7 @@ def _changes_of_spec(kept: Spec, found: Spec, limits: Mapping[str, list[Any]]) -
         is_limit = name.startswith("budget.") and limit in RAISED
         if one == other or (is_limit and other in limits.get(limit, [])):
             continue
-        may_be_raised = is_limit and one is not None and other is not None
+        may_be_raised = is_limit and is_more(other, one)
         yield Change(name, _shown(one), _shown(other), f"{limit}={_quoted(other)}" if may_be_raised else "")
     yield from _changes_of_code(kept.code, found.code)
 

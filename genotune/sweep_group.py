@@ -110,7 +110,7 @@ def check(path: Path, *, address: str | None = None, cluster: Path | None = None
     checked = forecast(described, machines_at(address))
     if prices is not None:
         trial_hour_costs(checked.first, prices)
-    return checked
+    return checked._replace(prices=prices)
 
 
 def run(

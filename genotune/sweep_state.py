@@ -123,9 +123,9 @@ class SweepState:
     @property
     def winner_is_tested(self) -> bool:
         """Whether the last winner that was scored on the test split is the one that won last."""
-        return (
-            self.winner is not None and bool(self.tested) and _same_checkpoint(self.tested[-1]._asdict(), self.winner)
-        )
+        if self.winner is None:
+            return "winner" in self.scores
+        return bool(self.tested) and _same_checkpoint(self.tested[-1]._asdict(), self.winner)
 
     def apply(self, event: Event) -> None:
         """Take in the next event."""

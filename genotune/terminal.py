@@ -209,7 +209,7 @@ def show_check(checked: Checked | GroupForecast) -> None:
     for line in forecast_lines(checked):
         out.print(line)
     out.print("The first of them:")
-    show_plan(checked.first, list(checked.machines))
+    show_plan(checked.first, list(checked.machines), checked.prices)
 
 
 def show_plan(plan: SweepPlan, machines: list[MachineSize], prices: Prices | None = None) -> None:

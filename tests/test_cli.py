@@ -175,6 +175,36 @@ def test_resume_of_an_unknown_sweep_says_what_is_there(genotune):
     assert "There: none" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("trials=many", "--extend trials=many: found the text 'many'; expected a whole number."),
+        ("scheduler=none", "--extend scheduler=none: 'scheduler' can't be raised."),
+    ],
+)
+def test_a_limit_that_can_not_be_raised_is_told_before_anything_is_looked_for(genotune, option, message):
+    result = genotune("resume", "nothing", "--extend", option)
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
+def test_prices_are_shown_by_check_and_asked_for_by_run(genotune, edited, tmp_path):
+    spec = edited(("budget: {trials: 5}", "budget: {trials: 5, cost: 20 USD, plateau: {trials: 3}}"))
+    (tmp_path / "cluster.yaml").write_text("cluster_name: x\nprovider: {prices: {currency: USD, cpu_hour: 0.5}}\n")
+    without = genotune("check", spec)
+    assert without.returncode == 0, without.stderr
+    assert "note budget.cost needs prices: name a cluster file" in without.stdout
+    checked = genotune("check", spec, "--cluster", tmp_path / "cluster.yaml").stdout
+    words = (
+        "budget: 5 trials or 20 USD, whichever comes first; no more after 3 that did not improve the best objective\n"
+    )
+    assert words + "cost: an hour of a trial of poisson_cnn is 0.5 USD\n" in checked
+    refused = genotune("run", spec)
+    assert refused.returncode == 2
+    assert "tiny.yaml:22: budget.cost: found 20 USD, and the prices are not known." in refused.stderr
+    assert not (tmp_path / ".genotune").exists()
+
+
 def test_the_console_script_is_installed():
     assert os.access(Path(sys.executable).parent / "genotune", os.X_OK)
 

@@ -281,3 +281,27 @@ def test_a_family_that_is_asked_for_is_proposed_once_each_has_had_its_first_tria
         drawn.append(searcher.ask("b").family)
         searcher.tell(number, curve={1: 0.5}, status="complete")
     assert drawn == ["a", "b"] * FIRST_TRIALS + ["b"] * (20 - 2 * FIRST_TRIALS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_before", [4, 5])
+def test_a_family_that_is_dropped_is_proposed_no_more_be_its_turn_or_not(kind, n_before):
+    space = space_of({**COUNTED, "trees": {"depth": {"int": [2, 8]}}})
+    searcher = settings_of(kind).build(space, "maximize")
+    for number in range(n_before):
+        searcher.ask()
+        searcher.tell(number, curve={1: 0.5}, status="complete")
+    searcher.drop("ridge")
+    families = Counter()
+    for number in range(n_before, n_before + 12):
+        families[searcher.ask().family] += 1
+        searcher.tell(number, curve={1: 0.5}, status="complete")
+    assert set(families) == {"cnn", "trees"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_proposed_when_all_families_are_dropped(kind):
+    searcher = settings_of(kind).build(space_of({"ridge": COUNTED["ridge"]}), "maximize")
+    searcher.ask()
+    searcher.drop("ridge")
+    assert searcher.ask() is None
