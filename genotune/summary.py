@@ -1,7 +1,7 @@
 """What a run ends with, in words: what won, by how much, what it leans on, where it is recorded. It prints nothing."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -223,9 +223,9 @@ def _feature(row: Mapping[str, Any]) -> str:
     return escape(f"{row['id']} ({place}{row['counted']})")
 
 
-def best_trial(state: SweepState, metric: str) -> TrialState | None:
+def best_trial(trials: Iterable[TrialState], metric: str) -> TrialState | None:
     """The trial with the best finite objective so far."""
-    finite = [trial for trial in state.trials.values() if math.isfinite(best_value(trial, metric))]
+    finite = [trial for trial in trials if math.isfinite(best_value(trial, metric))]
     sign = 1.0 if METRICS[metric].direction == "maximize" else -1.0
     return max(finite, key=lambda trial: (sign * best_value(trial, metric), -trial.number), default=None)
 

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
@@ -34,9 +35,11 @@ from genotune.summary import (
     workspace_words,
 )
 from genotune.sweep_group import GroupOutcome
-from genotune.sweep_state import SweepState
+from genotune.sweep_state import SweepState, TrialState
 
 _REFRESH_S: Final = 0.25
+_REST: Final = 10
+"""Between two drawings of a table so many times as long as a drawing takes is left to the sweep."""
 _NAMES_WIDTH: Final = 22
 """Characters of the names in a table of splits, at least."""
 _MOST_RUNGS: Final = 8
@@ -49,6 +52,21 @@ _STATUSES: Final = {
 }
 
 
+@dataclass
+class _Told:
+    """How far the lines about trials have come.
+
+    Attributes:
+        n_trials: that had been proposed, of these
+        open: those that had not ended.
+        best: of all.
+    """
+
+    n_trials: int = 0
+    open: set[int] = field(default_factory=set)
+    best: TrialState | None = None
+
+
 class Terminal:
     """Tells a person how a sweep goes: a live table on a terminal, plain lines where there is none."""
 
@@ -58,8 +76,8 @@ class Terminal:
         self._plan: SweepPlan | None = None
         self._folder: Path | None = None
         self._group: GroupSpec | None = None
-        self._drawn_s = 0.0
-        self._told: dict[int, str] = {}
+        self._draw_next_s = 0.0
+        self._told = _Told()
 
     def stage(self, text: str) -> None:
         """Say that a step begins."""
@@ -69,7 +87,7 @@ class Terminal:
     def begin(self, plan: SweepPlan, folder: Path) -> None:
         """Say what is about to run, and where its record lies."""
         self._plan, self._folder = plan, self._folder if self._group else folder
-        self._told = {}
+        self._told = _Told()
         for note in plan.notes:
             self.note(note)
         self._out.print(f"Sweep [bold]{folder.name}[/bold] in {short_path(folder)}")
@@ -84,14 +102,15 @@ class Terminal:
         if not self._out.is_terminal:
             self._tell_ends(controller.journal.state)
             return
-        now = time.monotonic()
-        if now - self._drawn_s < _REFRESH_S:
+        began_s = time.monotonic()
+        if began_s < self._draw_next_s:
             return
-        self._drawn_s = now
         if self._live is None:
             self._live = Live(console=self._out, auto_refresh=False, transient=True)
             self._live.start()
         self._live.update(self._table(controller), refresh=True)
+        now_s = time.monotonic()
+        self._draw_next_s = max(began_s + _REFRESH_S, now_s + _REST * (now_s - began_s))
 
     def end(self, outcome: Outcome) -> None:
         """The summary: what won, by how much over the baseline, where it is recorded, how to look."""
@@ -134,16 +153,19 @@ class Terminal:
 
     def _tell_ends(self, state: SweepState) -> None:
         assert self._plan is not None
-        for trial in state.trials.values():
-            if trial.status in ("proposed", "running") or self._told.get(trial.number) == trial.status:
+        told, metric = self._told, self._plan.judge.metric
+        news = [state.trials[number] for number in sorted({*told.open, *range(told.n_trials, len(state.trials))})]
+        told.best = best_trial([*news, *([] if told.best is None else [told.best])], metric)
+        for trial in news:
+            was_open, is_open = trial.number in told.open, trial.number in state.unended
+            if trial.is_live or (was_open and is_open):
                 continue
-            self._told[trial.number] = trial.status
-            metric = self._plan.judge.metric
-            best = best_trial(state, metric)
+            best = told.best
             best_words = "" if best is None else f"; best so far {best_value(best, metric):.4f} (trial {best.number})"
             end = f"{trial.status} after epoch {trial.epoch} ({last_line(trial.reason)})"
             value = number(best_value(trial, metric))
             self._out.print(f"trial {trial.number:>3} {trial.family} {end}: {metric} {value}{best_words}", markup=False)
+        told.open, told.n_trials = set(state.unended), len(state.trials)
 
     def _table(self, controller: Controller) -> RenderableType:
         assert self._plan is not None
@@ -172,7 +194,7 @@ class Terminal:
             for words, statuses in _STATUSES.items()
         }
         metric = self._plan.judge.metric
-        best = best_trial(state, metric)
+        best = best_trial(state.trials.values(), metric)
         spent = spent_words(spent_of(state, now_s=time.time()), budget)
         best_words = (
             "nothing yet" if best is None else f"{best_value(best, metric):.4f} by trial {best.number} ({best.family})"

@@ -73,6 +73,18 @@ def test_without_a_terminal_each_end_is_told_once_in_a_line(plan, journal, contr
     ]
 
 
+def test_a_trial_that_ends_later_is_told_by_itself(plan, journal, controller, monkeypatch):
+    output = io.StringIO()
+    with terminal_on(output, monkeypatch, is_terminal=False) as terminal:
+        terminal.begin(plan, journal.path.parent)
+        terminal.trials(controller)
+        controller.ended(1)
+        terminal.trials(controller)
+        terminal.trials(controller)
+    told = [line.split(" after")[0] for line in output.getvalue().splitlines() if line.startswith("trial")]
+    assert told == ["trial   0 poisson_cnn complete", "trial   1 poisson_cnn stopped"]
+
+
 def test_a_failed_trial_is_told_with_the_last_line_of_its_reason(plan, journal, controller, monkeypatch):
     output = io.StringIO()
     controller.ended(1, failure="Traceback [bold]\n  somewhere\nValueError: [no] luck")
@@ -312,13 +324,13 @@ def test_finalists_are_told_with_mean_and_spread_the_best_one_first(plan, journa
 
 def test_the_best_trial_is_the_first_of_equals_and_never_one_without_a_number(controller):
     state = controller.journal.state
-    assert best_trial(state, "pearson").number == 1
-    assert best_trial(state, "poisson_nll").number == 0
+    assert best_trial(state.trials.values(), "pearson").number == 1
+    assert best_trial(state.trials.values(), "poisson_nll").number == 0
     state.trials[0].curve = {1: 0.4}
-    assert best_trial(state, "pearson").number == 0
+    assert best_trial(state.trials.values(), "pearson").number == 0
     for trial in state.trials.values():
         trial.curve = {1: math.nan}
-    assert best_trial(state, "pearson") is None
+    assert best_trial(state.trials.values(), "pearson") is None
 
 
 def test_a_draw_is_told_by_its_searched_values(controller):
