@@ -1,16 +1,21 @@
 """A sweep's way to MLflow: its recorder, its registered winner, and what is delivered once its driver is gone."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from genotune.errors import SweepError
 from genotune.evaluation import Candidate, load_winner, winner_folder
 from genotune.journal import Journal
 from genotune.kept_spec import spec_of
 from genotune.spec import Spec
 from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
 
+log = logging.getLogger(__name__)
+
 DELIVERY_TIMEOUT_S: Final = 60.0
+"""So long MLflow is waited for at the end of a sweep; what it lacks then is delivered by `genotune sync`."""
 
 
 class Delivered(NamedTuple):
@@ -45,7 +50,38 @@ def recorder_of(spec: Spec, journal: Journal) -> tuple[Recorder, str]:
     return recorder, uri
 
 
-def register(spec: Spec, journal: Journal, *, recorder: Recorder, uri: str) -> None:
+def finish_delivery(spec: Spec, journal: Journal, *, recorder: Recorder, uri: str, timeout_s: float) -> int:
+    """How many events MLflow still lacks, after it was waited for; the winner is registered once it has the rest.
+
+    MLflow may be away, or fail at any step: that is told and changes nothing in the sweep.
+
+    Args:
+        spec: of the sweep.
+        journal: with the sweep as it ended.
+        recorder: of the sweep; it ends here.
+        uri: of MLflow.
+        timeout_s: how long events are waited for. An upload that has begun is not cut off.
+    """
+    is_whole = recorder.finish(timeout_s=timeout_s)
+    if is_whole and journal.state.status == "complete" and journal.state.registered is None:
+        try:
+            _register(spec, journal, recorder=recorder, uri=uri)
+        except SweepError as error:
+            log.warning("%s", error)
+        recorder.finish(timeout_s=timeout_s)
+    delivered = journal.state.delivered
+    if journal.last_news <= delivered:
+        return 0
+    return sum(event.number > delivered and event.kind != "delivered" for event in journal.events())
+
+
+def warn_of_rest(folder: Path, n_left: int) -> None:
+    """Say how what MLflow lacks of a sweep that did not end well is delivered."""
+    if n_left:
+        log.warning("MLflow lacks %d events of %s; `genotune sync %s` delivers them.", n_left, folder.name, folder.name)
+
+
+def _register(spec: Spec, journal: Journal, *, recorder: Recorder, uri: str) -> None:
     """Register the winner of a sweep that MLflow has, and say so in the journal."""
     state, folder = journal.state, journal.path.parent
     assert state.winner is not None
@@ -75,10 +111,7 @@ def deliver(folder: Path, *, timeout_s: float) -> Delivered:
         spec = spec_of(folder, journal.state.facts)
         recorder, uri = recorder_of(spec, journal)
         recorder.start()
-        is_whole = recorder.finish(timeout_s=timeout_s)
+        n_left = finish_delivery(spec, journal, recorder=recorder, uri=uri, timeout_s=timeout_s)
         state = journal.state
-        if is_whole and state.status == "complete" and state.registered is None:
-            register(spec, journal, recorder=recorder, uri=uri)
-            is_whole = recorder.finish(timeout_s=timeout_s)
-        rest = [event for event in journal.events() if event.number > state.delivered and event.kind != "delivered"]
-        return Delivered(folder.name, is_whole, len(rest), state.registered, shown_uri(uri))
+        is_whole = n_left == 0 and (state.status != "complete" or state.registered is not None)
+        return Delivered(folder.name, is_whole, n_left, state.registered, shown_uri(uri))

@@ -32,11 +32,11 @@ class Outcome(NamedTuple):
 
     Attributes:
         state: with the winner, the scores, and the registered model unless MLflow was away.
-        delivered: whether MLflow has everything.
+        n_left: events that MLflow doesn't have yet.
     """
 
     folder: Path
     plan: SweepPlan
     state: SweepState
-    delivered: bool
+    n_left: int
     tracking_uri: str

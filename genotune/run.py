@@ -17,7 +17,7 @@ from genotune.check import ray_machines
 from genotune.controller import Controller
 from genotune.data.quality import QUALITY_FILE, Quality, table_text
 from genotune.data.remote import masked
-from genotune.delivery import DELIVERY_TIMEOUT_S, recorder_of, register
+from genotune.delivery import DELIVERY_TIMEOUT_S, finish_delivery, recorder_of, warn_of_rest
 from genotune.errors import SweepError
 from genotune.evaluation import choose_finalists, choose_winner, load_winner, score_once
 from genotune.events import Event
@@ -133,6 +133,7 @@ def go_on(folder: Path, *, ray: RaySession, face: Face, going_on: GoingOn) -> Ou
 def _drive(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> Outcome:
     folder = journal.path.parent
     recorder, uri = recorder_of(plan.spec, journal)
+    deliver = partial(finish_delivery, plan.spec, journal, recorder=recorder, uri=uri, timeout_s=DELIVERY_TIMEOUT_S)
     recorder.start()
     clear_requests(folder)
     face.begin(plan, folder)
@@ -145,22 +146,21 @@ def _drive(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) ->
             elif _left_some_out(journal):
                 plan = plan.without(plan.data.vet(plan.fold, plan.folds).left_out)
             face.stage("Recording the winner")
-            delivered = recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
-            if delivered and journal.state.registered is None:
-                register(plan.spec, journal, recorder=recorder, uri=uri)
-                delivered = recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
+            n_left = deliver()
     except KeyboardInterrupt:
-        if journal.state.status != "interrupted":
+        if journal.state.status not in {"interrupted", "complete"}:
             journal.append("interrupted", reason="interrupted by a signal")
-        recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
+        if journal.state.status == "interrupted":
+            warn_of_rest(folder, deliver())
         raise
     except Exception as error:
-        journal.append("sweep_ended", status="failed", reason=masked(str(error)) or type(error).__name__)
-        recorder.finish(timeout_s=DELIVERY_TIMEOUT_S)
+        if journal.state.status != "complete":
+            journal.append("sweep_ended", status="failed", reason=masked(str(error)) or type(error).__name__)
+            warn_of_rest(folder, deliver())
         raise
     finally:
         journal.close()
-    outcome = Outcome(folder, plan, journal.state, delivered, shown_uri(uri))
+    outcome = Outcome(folder, plan, journal.state, n_left, shown_uri(uri))
     face.end(outcome)
     return outcome
 

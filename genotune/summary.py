@@ -44,10 +44,11 @@ def summary(outcome: Outcome) -> list[str]:
         *(f"  {line}" for line in finalist_lines(state, plan.judge, winner=trial.number)),
         f"  {_counts(state)}{_why_so_few(state)}; record in {short_path(outcome.folder)}",
     ]
-    if state.registered is None or not outcome.delivered:
+    lacks = [f"{outcome.n_left} events"] * (outcome.n_left > 0) + ["the winner's model"] * (state.registered is None)
+    if lacks:
         lines.append(
-            f"[yellow]MLflow at {outcome.tracking_uri} did not take everything; "
-            f"`genotune resume {outcome.folder.name}{workspace_words(outcome.folder)}` delivers the rest.[/yellow]"
+            f"[yellow]MLflow at {outcome.tracking_uri} lacks {' and '.join(lacks)}; "
+            f"`genotune sync {outcome.folder.name}{workspace_words(outcome.folder)}` delivers it.[/yellow]"
         )
     if state.registered is not None:
         name, version = state.registered["name"], state.registered["version"]

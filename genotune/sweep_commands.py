@@ -163,9 +163,8 @@ def sync(
 
     found = deliver(_folder(sweep, workspace), timeout_s=timeout_s)
     if not found.is_whole:
-        message = (
-            f"{found.sweep}: MLflow at {found.tracking_uri} still lacks {found.n_left} events. Is it up? Try again."
-        )
+        lacks = f"{found.n_left} events" if found.n_left else "the winner's model"
+        message = f"{found.sweep}: MLflow at {found.tracking_uri} still lacks {lacks}. Is it up? Try again."
         raise SweepError(message)
     model = ""
     if found.registered is not None:

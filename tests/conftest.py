@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from builders import SPEC, clean_environment, write_genome
+from servers import MlflowServer, find_postgres, running_postgres
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
@@ -48,6 +49,24 @@ def ray_on_two_cpus():
         yield
         ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A real PostgreSQL; a test that needs it is slow."""
+    programs = find_postgres()
+    if programs is None:
+        pytest.skip("needs PostgreSQL: initdb and pg_ctl of Debian's package postgresql")
+    with running_postgres(programs) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(postgres, tmp_path_factory):
+    """An MLflow server on it, that a test may kill: the next asks it to be up again."""
+    server = MlflowServer(postgres.uri, tmp_path_factory.mktemp("mlflow-server"))
+    yield server
+    server.kill()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from builders import clean_environment, rows
@@ -34,34 +35,46 @@ def curves(state):
 
 def runs(tmp_path):
     """(run id, status, tags) of everything that MLflow's database holds."""
-    database = tmp_path / ".genotune" / "mlflow.db"
+    return runs_in(partial(rows, tmp_path / ".genotune" / "mlflow.db"))
+
+
+def runs_in(ask, sweep_id=None):
+    """(run id, status, tags) of everything that a database holds, or of one sweep.
+
+    Args:
+        ask: gives the rows of a query.
+        sweep_id: of the sweep.
+    """
     tags: dict[str, dict[str, str]] = {}
-    for run_id, key, value in rows(database, "select run_uuid, key, value from tags"):
+    for run_id, key, value in ask("select run_uuid, key, value from tags"):
         tags.setdefault(run_id, {})[key] = value
-    return [(run_id, status, tags[run_id]) for run_id, status in rows(database, "select run_uuid, status from runs")]
+    found = ask("select run_uuid, status from runs where lifecycle_stage = 'active'")
+    everything = [(run_id, status, tags[run_id]) for run_id, status in found]
+    return [run for run in everything if sweep_id in (None, run[2].get("genotune.sweep_id"))]
 
 
 def assert_record_is_complete(tmp_path, state):
     """One parent, one child per trial, none running, each with its params and every step once."""
-    database = tmp_path / ".genotune" / "mlflow.db"
-    everything = runs(tmp_path)
+    assert_database_is_complete(partial(rows, tmp_path / ".genotune" / "mlflow.db"), state)
+
+
+def assert_database_is_complete(ask, state, sweep_id=None):
+    """See `assert_record_is_complete`; of one sweep where others lie beside it in the database."""
+    everything = runs_in(ask, sweep_id)
     parents = [run for run in everything if "mlflow.parentRunId" not in run[2]]
     children = {run[2]["genotune.trial"]: run for run in everything if "genotune.trial" in run[2]}
     assert len(parents) == 1
-    assert sorted(map(int, children)) == sorted(state.trials)
+    assert sorted(int(run[2]["genotune.trial"]) for run in everything if "genotune.trial" in run[2]) == [*state.trials]
     assert not [run for run in everything if run[1] == "RUNNING"]
     for trial in state.trials.values():
         run_id, _, tags = children[str(trial.number)]
         assert tags["mlflow.parentRunId"] == parents[0][0]
-        steps = [
-            step
-            for (step,) in rows(
-                database, f"select step from metrics where run_uuid = '{run_id}' and key = 'objective' order by step"
-            )
-        ]
+        told = ask(f"select key, step from metrics where run_uuid = '{run_id}' order by step")
+        assert len(told) == len(set(told)), f"trial {trial.number}: a step was written twice"
+        steps = [step for key, step in told if key == "objective"]
         assert steps == sorted(trial.curve), f"trial {trial.number}"
         assert tags["genotune.family"] == trial.family
-        params = dict(rows(database, f"select key, value from params where run_uuid = '{run_id}'"))
+        params = dict(ask(f"select key, value from params where run_uuid = '{run_id}'"))
         beside = {"family": trial.family, "seed": trial.seed}
         assert params == {name: text_of(value) for name, value in flat({**trial.params, **beside})}
 
@@ -129,8 +142,9 @@ def session_processes(session, name):
     return sorted(found)
 
 
-def events(folder, kind):
-    return [event for event in read_events(folder / "journal.jsonl") if event.kind == kind]
+def events(folder, kind=None):
+    """The events of a sweep, or those of a kind."""
+    return [event for event in read_events(folder / "journal.jsonl") if kind in (None, event.kind)]
 
 
 def assert_a_killed_process_changes_nothing(genotune, spec, tmp_path, name, *, n_processes=1):

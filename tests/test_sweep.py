@@ -139,8 +139,8 @@ def test_a_sweep_without_mlflow_ends_and_is_delivered_later(edited, genotune, tm
     state = read_state(folder)
     assert state.status == "complete"
     assert state.registered is None
-    assert "genotune resume" in result.stdout + result.stderr
-    result = genotune("resume", folder.name)
+    assert f"genotune sync {folder.name}" in result.stdout
+    result = genotune("sync", folder.name)
     assert result.returncode == 0, result.stdout + result.stderr
     state = read_state(folder)
     assert state.registered is not None

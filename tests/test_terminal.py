@@ -176,7 +176,7 @@ def test_the_summary_says_when_the_test_split_was_scored_before_and_why_no_more_
     assert any("; no more, since the budget of 2 h is spent; record in" in line for line in lines)
 
 
-def outcome_of(plan, journal, *, metric="pearson", winner=0.6, baseline=0.5, delivered=True, registered=True):
+def outcome_of(plan, journal, *, metric="pearson", winner=0.6, baseline=0.5, n_left=0, registered=True):
     journal.append(
         "proposed",
         trial=0,
@@ -194,7 +194,7 @@ def outcome_of(plan, journal, *, metric="pearson", winner=0.6, baseline=0.5, del
         journal.append("registered", name="tiny", version=3, run_id="x")
     folder = journal.path.parent
     plan = plan._replace(judge=Judge(metric, bin_bp=16))
-    return Outcome(folder, plan, journal.state, delivered, "sqlite:///here/mlflow.db")
+    return Outcome(folder, plan, journal.state, n_left, "sqlite:///here/mlflow.db")
 
 
 def test_the_summary_says_what_won_by_how_much_and_where_to_look(plan, journal):
@@ -276,11 +276,13 @@ def test_a_metric_that_is_minimised_is_better_when_smaller(plan, journal, winner
     assert words in summary(outcome_of(plan, journal, metric="poisson_nll", winner=winner))[1]
 
 
-@pytest.mark.parametrize(("delivered", "registered"), [(False, True), (True, False), (False, False)])
-def test_an_mlflow_that_was_away_is_said_with_the_way_to_deliver_the_rest(plan, journal, delivered, registered):
-    lines = summary(outcome_of(plan, journal, delivered=delivered, registered=registered))
-    text = "\n".join(lines)
-    assert "did not take everything; `genotune resume tiny-1 --workspace" in text
+@pytest.mark.parametrize(
+    ("n_left", "registered", "lacks"),
+    [(7, True, "7 events"), (0, False, "the winner's model"), (7, False, "7 events and the winner's model")],
+)
+def test_what_mlflow_lacks_is_said_with_the_way_to_deliver_it(plan, journal, n_left, registered, lacks):
+    text = "\n".join(summary(outcome_of(plan, journal, n_left=n_left, registered=registered)))
+    assert f"MLflow at sqlite:///here/mlflow.db lacks {lacks}; `genotune sync tiny-1 --workspace" in text
     assert ("models:/tiny@best" in text) == registered
 
 

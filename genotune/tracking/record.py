@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from genotune.errors import SweepError
 from genotune.tracking import names
@@ -53,20 +53,23 @@ class Record:
     def open(self) -> dict[RunKey, str]:
         """Find the experiment and the sweep's runs; give the status of each.
 
-        Runs that a person deleted are left deleted, and count as ended.
+        Runs that a person deleted are left deleted, and count as ended. Of two runs of one thing the second is deleted:
+        it was asked for again because the answer to the first request was lost.
         """
+        known = {*self._run_ids.values()}
         self._run_ids, self._deleted = {}, set()
         self._experiment_id = self._find_experiment()
         found: dict[RunKey, str] = {}
-        for run in self._find_runs():
-            key = names.key_of(run.data.tags)
-            if key is None or key in self._run_ids:
-                continue
-            self._run_ids[key] = run.info.run_id
-            found[key] = run.info.status
-            if run.info.lifecycle_stage == "deleted":
+        for key, runs in self._find_runs().items():
+            kept, *spare = sorted(runs, key=lambda run: (run.is_deleted, run.run_id not in known, -run.n_told))
+            self._run_ids[key] = kept.run_id
+            found[key] = "FINISHED" if kept.is_deleted else kept.status
+            if kept.is_deleted:
                 self._deleted.add(key)
-                found[key] = "FINISHED"
+            for run in spare:
+                if not run.is_deleted:
+                    log.info("MLflow had a second run of %s; it is deleted: %s.", " ".join(key).rstrip(), run.run_id)
+                    self._client.delete_run(run.run_id)
         return found
 
     def run_id(self, key: RunKey) -> str:
@@ -80,24 +83,38 @@ class Record:
         return self._run_ids[key]
 
     def apply(self, changes: Changes) -> None:
-        """Make the runs what the changes say, the sweep's own first. Applied again, it changes nothing."""
-        for key in sorted(changes, key=lambda key: key != SWEEP):
-            if key not in self._run_ids and changes[key].start_ms is not None:
-                self._run_ids[key] = self._create(key, changes[key])
-        for key, change in changes.items():
-            if key in self._run_ids and key not in self._deleted:
-                self._apply(self._run_ids[key], change)
+        """Make the runs what the changes say, one whole after the other. Applied again, it changes nothing.
 
-    def _apply(self, run_id: str, change: RunChange) -> None:
+        The sweep's own run begins first and is changed last: it ends after its trials, and it names some of them.
+        """
+        for key in sorted(changes, key=lambda key: key != SWEEP):
+            is_new = key not in self._run_ids and changes[key].start_ms is not None
+            if is_new:
+                self._run_ids[key] = self._create(key, changes[key])
+            if key != SWEEP:
+                self._apply(key, changes[key], is_new=is_new)
+        if SWEEP in changes:
+            self._apply(SWEEP, changes[SWEEP], is_new=False)
+
+    def _apply(self, key: RunKey, change: RunChange, *, is_new: bool) -> None:
+        """Make one run what its change says, in as few calls as MLflow has for it: on sqlite each is a transaction.
+
+        Args:
+            key: of a run that is passed over where it was deleted, or never began.
+            change: what is to become of it.
+            is_new: it was made a moment ago: it has its tags, and MLflow says that it runs.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
-        links = {name: self._run_ids[key] for name, key in change.links.items() if key in self._run_ids}
+        if key not in self._run_ids or key in self._deleted:
+            return
+        run_id = self._run_ids[key]
+        links = {name: self._run_ids[of] for name, of in change.links.items() if of in self._run_ids}
         params = [Param(name, value) for name, value in change.params.items()]
-        tags = [RunTag(name, value) for name, value in {**change.tags, **links}.items()]
+        tags = [RunTag(name, value) for name, value in {**({} if is_new else change.tags), **links}.items()]
         metrics = [Metric(point.key, point.value, point.time_ms, point.step) for point in change.points]
-        self._client.log_batch(
-            run_id, metrics, params, tags, synchronous=True
-        )  # in as many calls as its limits ask for
+        # In as many calls as its limits ask for.
+        self._client.log_batch(run_id, metrics, params, tags, synchronous=True)
         for name, text in change.texts.items():
             self._client.log_text(run_id, text, name)
         for name, histograms in change.plots.items():
@@ -111,7 +128,7 @@ class Record:
             self._log_dataset(run_id, change.dataset)
         if change.end_ms is not None:
             self._client.set_terminated(run_id, change.status, change.end_ms)
-        elif change.status is not None:
+        elif change.status is not None and not (is_new and change.status == "RUNNING"):
             self._client.update_run(run_id, status=change.status)
 
     def _log_dataset(self, run_id: str, facts: DatasetFacts) -> None:
@@ -122,7 +139,7 @@ class Record:
         self._client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags)])
 
     def _create(self, key: RunKey, change: RunChange) -> str:
-        tags = {names.SWEEP_ID: self._sweep_id, **key.tags}
+        tags = {names.SWEEP_ID: self._sweep_id, **key.tags, **change.tags}
         if key != SWEEP:
             tags[names.PARENT_RUN_ID] = self._run_ids[SWEEP]
         run = self._client.create_run(
@@ -134,8 +151,7 @@ class Record:
     def _find_experiment(self) -> str:
         experiment = self._client.get_experiment_by_name(self._experiment)
         if experiment is None:
-            made: str = self._client.create_experiment(self._experiment, artifact_location=self._artifact_location)
-            return made
+            return self._make_experiment()
         if experiment.lifecycle_stage == "deleted":
             message = (
                 f"experiment {self._experiment!r} is deleted in MLflow. Restore it with `mlflow experiments restore "
@@ -145,22 +161,60 @@ class Record:
         found: str = experiment.experiment_id
         return found
 
-    def _find_runs(self) -> "Iterator[Run]":
-        """All runs of the sweep, the oldest first, deleted ones last."""
+    def _make_experiment(self) -> str:
+        """A new experiment, or the one that another sweep has just made."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            made: str = self._client.create_experiment(self._experiment, artifact_location=self._artifact_location)
+        except MlflowException as error:
+            other = self._client.get_experiment_by_name(self._experiment)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or other is None:
+                raise
+            made = other.experiment_id
+        return made
+
+    def _find_runs(self) -> dict[RunKey, list["_Found"]]:
+        """All runs of the sweep by what they are of, the oldest first, deleted ones last."""
         from mlflow.entities import ViewType
 
+        found: dict[RunKey, list[_Found]] = {}
         for view in (ViewType.ACTIVE_ONLY, ViewType.DELETED_ONLY):
-            token = None
-            while True:
-                page = self._client.search_runs(
-                    [self._experiment_id],
-                    filter_string=f"tags.`{names.SWEEP_ID}` = '{self._sweep_id}'",
-                    run_view_type=view,
-                    max_results=_RUNS_A_PAGE,
-                    order_by=["attributes.start_time ASC"],
-                    page_token=token,
-                )
-                yield from page
-                token = page.token
-                if not token:
-                    break
+            for run in self._search(view):
+                key = names.key_of(run.data.tags)
+                if key is not None:
+                    n_inputs = len(run.inputs.dataset_inputs) if run.inputs else 0
+                    n_told = len(run.data.params) + len(run.data.metrics) + n_inputs
+                    one = _Found(run.info.run_id, run.info.status, run.info.lifecycle_stage == "deleted", n_told)
+                    found.setdefault(key, []).append(one)
+        return found
+
+    def _search(self, view: int) -> "Iterator[Run]":
+        """The sweep's runs of a view, page by page."""
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment_id],
+                filter_string=f"tags.`{names.SWEEP_ID}` = '{self._sweep_id}'",
+                run_view_type=view,
+                max_results=_RUNS_A_PAGE,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                break
+
+
+class _Found(NamedTuple):
+    """A run as MLflow has it.
+
+    Attributes:
+        n_told: params, metrics and inputs; a run that was asked for twice has none in one of the two.
+    """
+
+    run_id: str
+    status: str
+    is_deleted: bool
+    n_told: int

@@ -1,20 +1,20 @@
 """The thread that tells MLflow what the journal holds, and remembers in the journal how far it has come."""
 
-import contextlib
 import itertools
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
 
 from genotune.events import Event
 from genotune.journal import Journal
-from genotune.tracking.names import trial_key
+from genotune.tracking.faults import Fault, fault_of
+from genotune.tracking.names import RunKey, trial_key
 from genotune.tracking.record import Record
 from genotune.tracking.run_changes import Changes, Translator
-from genotune.tracking.stores import shown_uri
+from genotune.tracking.stores import is_server
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,10 @@ _GATHER_S: Final = 1.0
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
 _LONGEST_PAUSE_AT_THE_END_S: Final = 2.0
+_EVENTS_AT_ONCE: Final = 1000
+"""So many events are told, then it is noted: what a death or a silence of MLflow can make us tell again."""
+
+_T = TypeVar("_T")
 
 
 class Recorder:
@@ -30,6 +34,9 @@ class Recorder:
     Whenever the store is opened (at the start, after an error) the runs are looked up by tag and the journal is read
     again from disk, from the first event; what MLflow has already is not sent again. So nothing is held in memory that
     a death could lose, and a store that has lost the sweep gets all of it.
+
+    A server may carry out a request late whose answer we gave up. So at the end the runs are looked up once more, and
+    what is there twice is deleted.
 
     Args:
         journal: of the sweep.
@@ -54,9 +61,11 @@ class Recorder:
         self._changes = Changes()
         self._n_read = 0
         self._last_news = 0
+        self._unread: Iterator[Event] = iter(())
         self._heard = deque[Event]()
         self._is_open = False
-        self._has_warned = False
+        self._in_doubt = is_server(tracking_uri)
+        self._warned_of = set[str]()
         self._is_broken = False
         self._news = threading.Event()
         self._finishing = threading.Event()
@@ -76,15 +85,17 @@ class Recorder:
         """Whether MLflow has every event, after waiting for it so long. The thread ends; `start` begins again."""
         deadline = time.monotonic() + timeout_s
         self._finishing.set()
-        while not (self._is_done() or self._is_broken) and time.monotonic() < deadline:
-            self.start()
+        try:
+            while not (self._is_done() or self._is_broken) and time.monotonic() < deadline:
+                self.start()
+                self._news.set()
+                assert self._thread is not None
+                self._thread.join(max(0.0, deadline - time.monotonic()))
+        finally:  # a person may be tired of waiting
+            with self._writing:  # from here on the journal may be closed
+                self._given_up.set()
             self._news.set()
-            assert self._thread is not None
-            self._thread.join(max(0.0, deadline - time.monotonic()))
-        with self._writing:  # from here on the journal may be closed
-            self._given_up.set()
-        self._news.set()
-        self._finishing.clear()
+            self._finishing.clear()
         return self._is_done()
 
     def trial_run_id(self, trial: int) -> str:
@@ -101,7 +112,7 @@ class Recorder:
             self._news.set()
 
     def _is_done(self) -> bool:
-        return self._is_open and self._journal.last_news <= self._journal.state.delivered
+        return self._is_open and not self._in_doubt and self._journal.last_news <= self._journal.state.delivered
 
     def _work(self) -> None:
         try:
@@ -118,10 +129,12 @@ class Recorder:
             self._news.clear()
             try:
                 self._deliver()
+                if self._finishing.is_set():
+                    self._look_again()
             except _AwayError as away:
-                self._is_open = False
+                self._is_open, self._in_doubt = False, True
                 self._heard.clear()  # they are read from disk when it is opened again
-                self._warn_once(str(away))
+                self._warn_once(away.fault)
                 self._wait(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
                 continue
@@ -132,40 +145,59 @@ class Recorder:
             self._finishing.wait(_GATHER_S)
 
     def _deliver(self) -> None:
-        """Send what is new, and note it."""
+        """Send what is new, a part at a time, and note each."""
         if not self._is_open:
             self._open()
-        last = self._read_news()
-        self._journal.sync()
-        with _talking():
-            self._record.apply(self._changes)
-        self._is_open, self._changes = True, Changes()
-        with self._writing:
-            if last > self._journal.state.delivered and not self._given_up.is_set():
-                self._journal.append("delivered", upto=last)
+        while not self._given_up.is_set():
+            n_taken = self._read_on()
+            self._journal.sync()
+            self._ask_mlflow(lambda: self._record.apply(self._changes))
+            self._is_open, self._changes = True, Changes()
+            with self._writing:
+                if self._last_news > self._journal.state.delivered and not self._given_up.is_set():
+                    self._journal.append("delivered", upto=self._last_news)
+            if n_taken < _EVENTS_AT_ONCE:
+                break
+
+    def _look_again(self) -> None:
+        """Find what a request came to that was given up, once everything else is there."""
+        if self._in_doubt:
+            self._ask_mlflow(self._record.open)
+            self._in_doubt = False
 
     def _open(self) -> None:
-        """Look up what MLflow has, and read the journal up to now."""
-        with _talking():
-            found = self._record.open()
-        self._translator, self._n_read, self._last_news = Translator(), 0, 0
-        state, history = self._journal.state, Changes()
+        """Look up what MLflow has, and find the place in the journal from where on it needs it."""
+        found = self._ask_mlflow(self._record.open)
+        state = self._journal.state
         n_delivered, n_now = state.delivered, state.n_events
-        events = itertools.islice(self._journal.events(), n_now)
-        for event in itertools.islice(events, n_delivered):
+        self._read_from_the_first(n_now)
+        begun, history = set[RunKey](), Changes()
+        for event in itertools.islice(self._unread, n_delivered):
             self._take(event, history)
-        self._changes = Changes() if history.begun <= found.keys() else history
-        self._translator.settle(found, self._changes)
-        for event in events:
-            self._take(event, self._changes)
+            begun |= history.begun
+            history.clear()
+        self._changes = Changes()
+        if begun <= found.keys():
+            self._translator.settle(found, self._changes)
+        else:
+            self._read_from_the_first(n_now)
 
-    def _read_news(self) -> int:
-        """Take in every event up to now; the number of the last that is news to MLflow."""
-        while self._heard:
+    def _read_from_the_first(self, n_events: int) -> None:
+        self._translator, self._n_read, self._last_news = Translator(), 0, 0
+        self._unread = itertools.islice(self._journal.events(), n_events)
+
+    def _read_on(self) -> int:
+        """Take in the next events, as many as are sent at once; how many there were."""
+        n_taken = 0
+        for event in itertools.islice(self._unread, _EVENTS_AT_ONCE):
+            self._take(event, self._changes)
+            n_taken += 1
+        while self._heard and n_taken < _EVENTS_AT_ONCE:
             event = self._heard.popleft()
             if event.number > self._n_read:
                 self._take(event, self._changes)
-        return self._last_news
+                n_taken += 1
+        return n_taken
 
     def _take(self, event: Event, changes: Changes) -> None:
         self._translator.take(event, changes)
@@ -179,23 +211,28 @@ class Recorder:
         else:
             self._finishing.wait(pause_s)
 
-    def _warn_once(self, reason: str) -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            uri = self._record.tracking_uri
-            message = "MLflow (%s) takes nothing now; the sweep goes on and is recorded later. %s"
-            log.warning(message, shown_uri(uri), reason.replace(uri, shown_uri(uri)))
+    def _warn_once(self, fault: Fault) -> None:
+        """Say what keeps MLflow from being told, once for each kind of fault."""
+        if fault.kind not in self._warned_of:
+            self._warned_of.add(fault.kind)
+            log.warning("%s The sweep goes on and is recorded later.", fault.words)
+
+    def _ask_mlflow(self, ask: Callable[[], _T]) -> _T:
+        """What MLflow answers.
+
+        Raises:
+            _AwayError: a server, a database or a disk failed, whatever with; a defect of ours elsewhere is none.
+        """
+        try:
+            return ask()
+        except Exception as error:
+            log.debug("MLflow failed", exc_info=True)
+            raise _AwayError(fault_of(error, self._record.tracking_uri)) from error
 
 
 class _AwayError(Exception):
     """MLflow, or the way to it, failed."""
 
-
-@contextlib.contextmanager
-def _talking() -> Iterator[None]:
-    """Whatever a server, a database or a disk fails with becomes one error; a defect of ours elsewhere doesn't."""
-    try:
-        yield
-    except Exception as error:
-        log.debug("MLflow failed", exc_info=True)
-        raise _AwayError(str(error).partition("\n")[0]) from error
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.words)
+        self.fault = fault

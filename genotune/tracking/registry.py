@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from genotune.errors import SweepError
 from genotune.tracking import names
+from genotune.tracking.faults import fault_of
 from genotune.tracking.signatures import describe_model
 from genotune.tracking.stores import open_client, shown_uri
 from genotune.trainables.model import MODEL_FILE, Model
@@ -43,8 +44,8 @@ def register_winner(
 ) -> Registered:
     """Log a winner as the model of its trial's run and register it under the alias `best`; once.
 
-    A version of this sweep with the same bytes is found again, not made again. The alias never goes back to an
-    older version.
+    A version of this sweep with the same bytes is found again, not made again; so is a model that was logged whole
+    before its version could be made. The alias never goes back to an older version.
 
     Args:
         tracking_uri: MLflow's store or server.
@@ -59,18 +60,20 @@ def register_winner(
     """
     client = open_client(tracking_uri)
     from mlflow.exceptions import MlflowException
+    from requests import RequestException
 
     tags = {names.SWEEP_ID: sweep_id, names.MODEL_SHA256: _folder_sha256(model_folder)}
     try:
         version = _find_version(client, name, tags)
         if version is None:
-            logged = _log_model(client, run_id, model_folder, model=model, tags=tags)
+            logged = _find_logged(client, run_id, tags) or _log_model(
+                client, run_id, model_folder, model=model, tags=tags
+            )
             version = _make_version(client, name, logged, run_id=run_id, tags=tags)
         _point_best_at(client, name, version)
-    except MlflowException as error:
-        where = shown_uri(tracking_uri)
-        reason = str(error).replace(tracking_uri, where)
-        message = f"{sweep_id}: MLflow ({where}) did not take the winner: {reason} Resume the sweep to try again."
+    except (MlflowException, RequestException) as error:
+        fault = fault_of(error, tracking_uri)
+        message = f"{sweep_id}: the winner is not registered. {fault.words} Try again: genotune sync {sweep_id}"
         raise SweepError(message) from error
     return Registered(name, version, run_id, f"models:/{name}@{names.BEST}")
 
@@ -113,6 +116,19 @@ def _find_version(client: "MlflowClient", name: str, tags: Mapping[str, str]) ->
     versions = client.search_model_versions(f"name = '{name}' and tags.`{names.SWEEP_ID}` = '{tags[names.SWEEP_ID]}'")
     same = [version for version in versions if version.tags.get(names.MODEL_SHA256) == tags[names.MODEL_SHA256]]
     return str(same[0].version) if same else None
+
+
+def _find_logged(client: "MlflowClient", run_id: str, tags: Mapping[str, str]) -> "LoggedModel | None":
+    """The same model, logged whole by an attempt that then failed; what one left half logged is deleted."""
+    experiment_id = client.get_run(run_id).info.experiment_id
+    filters = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
+    found = None
+    for logged in client.search_logged_models([experiment_id], filter_string=" AND ".join(filters)):
+        if str(logged.status) == "READY":
+            found = logged
+        else:
+            client.delete_logged_model(logged.model_id)
+    return found
 
 
 def _log_model(

@@ -21,7 +21,9 @@ _SETTINGS: Final = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",  # the first use of a database tells of every migration
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the recorder tries again by itself; by default one call takes minutes
+    # By default one call tries for minutes, and one that makes a run is sent again when only its answer was lost: the
+    # recorder tries again by itself, after a look at what is there.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
 

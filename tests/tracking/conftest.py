@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import uuid
 import warnings
 from types import SimpleNamespace
 
@@ -82,12 +83,24 @@ class Sweep:
 
 
 class Mlflow:
-    """What a store holds of the sweep."""
+    """What a store holds of the sweep.
 
-    def __init__(self, folder, empty_database):
-        shutil.copy(empty_database, folder / "mlflow.db")
-        self.uri = f"sqlite:///{folder}/mlflow.db"
-        self.artifacts = folder / "artifacts"
+    Args:
+        uri: of the store.
+        artifacts: the folder that holds one for each run, or of a server one for each experiment.
+        experiment: that the sweep is recorded in.
+    """
+
+    def __init__(self, uri, artifacts, experiment="yeast"):
+        self.uri = uri
+        self.experiment = experiment
+        self._artifacts = artifacts
+
+    @property
+    def artifacts(self):
+        if not self.uri.startswith("http"):
+            return self._artifacts
+        return self._artifacts / self.client.get_experiment_by_name(self.experiment).experiment_id
 
     @property
     def client(self):
@@ -95,7 +108,7 @@ class Mlflow:
 
     @property
     def runs(self):
-        experiment = self.client.get_experiment_by_name("yeast")
+        experiment = self.client.get_experiment_by_name(self.experiment)
         return list(self.client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"]))
 
     @property
@@ -148,8 +161,20 @@ def empty_database(tmp_path_factory):
 
 
 @pytest.fixture
-def mlflow_store(tmp_path, empty_database):
-    return Mlflow(tmp_path, empty_database)
+def sqlite_store(tmp_path, empty_database):
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return Mlflow(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts")
+
+
+@pytest.fixture
+def server_store(mlflow_server):
+    mlflow_server.ensure_up()
+    return Mlflow(mlflow_server.uri, mlflow_server.artifacts, f"yeast {uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def mlflow_store(sqlite_store):
+    return sqlite_store
 
 
 @pytest.fixture
@@ -160,9 +185,9 @@ def recorder_of(mlflow_store):
         return Recorder(
             sweep.journal,
             tracking_uri=uri or mlflow_store.uri,
-            experiment="yeast",
+            experiment=mlflow_store.experiment,
             sweep_id=SWEEP_ID,
-            artifact_location=mlflow_store.artifacts.as_uri(),
+            artifact_location=(sweep.folder.parents[1] / "artifacts").as_uri(),
         )
 
     return make

@@ -14,6 +14,12 @@ pytestmark = pytest.mark.filterwarnings(
 )  # MLflow's own models
 
 
+@pytest.fixture(params=["sqlite", pytest.param("server", marks=pytest.mark.slow)])
+def mlflow_store(request):
+    """A database of its own, and an experiment of its own on a server with PostgreSQL: they keep the same promises."""
+    return request.getfixturevalue(f"{request.param}_store")
+
+
 def test_a_sweep_is_a_parent_with_its_facts(sweep, mlflow_store, deliver):
     sweep.begin()
     deliver(sweep)
@@ -355,18 +361,22 @@ def test_a_server_that_is_away_is_warned_of_once_and_its_password_is_not_shown(
     sweep.begin()
     assert not recorder.finish(timeout_s=4)
     (warning,) = [record.message for record in caplog.records if record.name.startswith("genotune")]
-    assert warning.startswith(
-        f"MLflow (http://***@{nobody}) takes nothing now; the sweep goes on and is recorded later."
-    )
+    assert warning.startswith(f"MLflow (http://***@{nobody}) takes nothing now.")
+    assert warning.endswith("The sweep goes on and is recorded later.")
     assert "secret" not in warning
 
 
 def test_a_deleted_experiment_is_named_in_the_warning(sweep, mlflow_store, recorder_of, deliver, caplog):
     sweep.begin()
     deliver(sweep)
-    mlflow_store.client.delete_experiment(mlflow_store.client.get_experiment_by_name("yeast").experiment_id)
+    mlflow_store.client.delete_experiment(
+        mlflow_store.client.get_experiment_by_name(mlflow_store.experiment).experiment_id
+    )
     assert not recorder_of(sweep).finish(timeout_s=1)
-    assert "experiment 'yeast' is deleted in MLflow. Restore it with `mlflow experiments restore" in caplog.text
+    assert (
+        f"experiment {mlflow_store.experiment!r} is deleted in MLflow. Restore it with `mlflow experiments restore"
+        in caplog.text
+    )
 
 
 def test_a_journal_may_be_closed_after_finish_gave_up(sweep, recorder_of, nobody):
@@ -375,6 +385,50 @@ def test_a_journal_may_be_closed_after_finish_gave_up(sweep, recorder_of, nobody
     assert not recorder.finish(timeout_s=0.2)
     sweep.reopen()
     assert sweep.journal.state.delivered == 0
+
+
+def test_a_long_backlog_is_noted_part_by_part(sweep, mlflow_store, deliver, monkeypatch):
+    monkeypatch.setattr("genotune.tracking.recorder._EVENTS_AT_ONCE", 10)
+    sweep.begin()
+    for trial in range(3):
+        sweep.run_trial(trial)
+    sweep.journal.append("sweep_ended", status="complete")
+    n_events = sweep.journal.state.n_events
+    deliver(sweep)
+    noted = [event.values["upto"] for event in sweep.journal.events() if event.kind == "delivered"]
+    assert noted == [10, 20, n_events]
+    assert mlflow_store.parent.info.end_time == sweep.times("sweep_ended")[0]
+    assert [mlflow_store.trial(number).data.metrics["epochs"] for number in range(3)] == [2, 2, 2]
+
+
+def test_a_store_that_lost_the_sweep_gets_all_of_it_part_by_part(sweep, mlflow_store, deliver, tmp_path, monkeypatch):
+    monkeypatch.setattr("genotune.tracking.recorder._EVENTS_AT_ONCE", 5)
+    sweep.begin()
+    sweep.run_trial(0)
+    sweep.run_trial(1)
+    deliver(sweep)
+    before = [run.data.metrics for run in mlflow_store.runs]
+    mlflow_store.uri = f"sqlite:///{tmp_path}/another.db"
+    deliver(sweep)
+    assert [run.data.metrics for run in mlflow_store.runs] == before
+
+
+def test_of_a_run_that_was_made_twice_the_one_with_the_data_is_left(sweep, mlflow_store, deliver):
+    """As a request that was carried out late leaves it, after its answer was given up and it was sent again."""
+    sweep.begin()
+    sweep.run_trial(0)
+    deliver(sweep)
+    kept = mlflow_store.trial(0)
+    early_ms = kept.info.start_time - 1000
+    mlflow_store.client.create_run(kept.info.experiment_id, start_time=early_ms, tags=kept.data.tags)
+    assert len(mlflow_store.runs) == 3
+    sweep.journal.append("sweep_ended", status="complete")
+    deliver(sweep)
+    assert mlflow_store.trial(0).info.run_id == kept.info.run_id
+    assert [run.info.status for run in mlflow_store.runs] == ["FINISHED", "FINISHED"]
+    before = mlflow_store.everything()
+    deliver(sweep)
+    assert mlflow_store.everything() == before
 
 
 def test_many_params_and_points_go_in_as_many_calls_as_it_takes(sweep, mlflow_store, deliver):

@@ -56,12 +56,12 @@ def register(sweep, mlflow_store, deliver, tmp_path):
     sweep.run_trial(0)
     run_id = deliver(sweep).trial_run_id(0)
 
-    def run(model, folder, *, sweep_id="yeast-240101-abcdef"):
+    def run(model, folder, *, sweep_id="yeast-240101-abcdef", name="yeast"):
         return register_winner(
             tracking_uri=mlflow_store.uri,
             run_id=run_id,
             model_folder=folder,
-            name="yeast",
+            name=name,
             model=model,
             sweep_id=sweep_id,
         )
@@ -144,6 +144,20 @@ def test_the_same_winner_is_registered_once(register, mlflow_store, tmp_path):
     assert len(list((mlflow_store.artifacts / "models").iterdir())) == 1
 
 
+def test_a_model_that_was_logged_before_its_registration_failed_is_found_again(register, mlflow_store, tmp_path):
+    model = ridge_model()
+    folder = saved(model, tmp_path / "model")
+    with pytest.raises(SweepError, match=r"the winner is not registered\. MLflow .* doesn't take what it is told"):
+        register(model, folder, name="not/a/name")
+    client, (run,) = mlflow_store.client, [run for run in mlflow_store.runs if "genotune.trial" in run.data.tags]
+    (logged,) = client.search_logged_models([run.info.experiment_id])
+    half = client.create_logged_model(run.info.experiment_id, "winner", source_run_id=run.info.run_id, tags=logged.tags)
+    register(model, folder)
+    (kept,) = client.search_logged_models([run.info.experiment_id])
+    assert half.model_id != kept.model_id == logged.model_id
+    assert client.get_model_version_by_alias("yeast", "best").source == logged.artifact_location
+
+
 def test_a_later_winner_takes_the_alias_and_an_older_one_does_not_take_it_back(register, mlflow_store, tmp_path):
     first, second = ridge_model(0), ridge_model(1)
     old = saved(first, tmp_path / "first")
@@ -175,7 +189,7 @@ def test_a_sequence_that_does_not_fit_is_refused_with_its_row(register, mlflow_s
 
 def test_a_run_that_mlflow_does_not_know_is_a_sweep_error(mlflow_store, tmp_path):
     model = ridge_model()
-    with pytest.raises(SweepError, match=r"did not take the winner: .*not found.* Resume the sweep to try again"):
+    with pytest.raises(SweepError, match=r"the winner is not registered. .*not found.* Try again: genotune sync yeast"):
         register_winner(
             tracking_uri=mlflow_store.uri,
             run_id="0" * 32,
