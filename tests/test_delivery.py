@@ -1,12 +1,16 @@
 """Whole sweeps recorded by a real MLflow server on a real PostgreSQL, whatever dies or is away meanwhile."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from genotune.evaluation import load_winner
+from genotune.genome.sequence import encode
 from genotune.journal import read_state
 from genotune.tracking.stores import open_client
 from sweeps import assert_database_is_complete, events, start, sweep_folder, wait_for
@@ -14,11 +18,10 @@ from sweeps import assert_database_is_complete, events, start, sweep_folder, wai
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 LOAD = """
-import mlflow, pandas as pd, sys
+import json, mlflow, pandas as pd, sys
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model(sys.argv[2])
-length_bp = len(model.input_example["sequence"][0])
-print(model.predict(pd.DataFrame({"sequence": ["ACGT" * (length_bp // 4)]})).shape)
+print(json.dumps(model.predict(pd.DataFrame({"sequence": [sys.argv[3]]})).tolist()))
 """
 
 
@@ -71,15 +74,18 @@ def test_a_sweep_over_http_leaves_its_whole_record_with_the_server(
     assert (kept / "spec.yaml").read_text() == (tmp_path / "tiny.yaml").read_text()
     assert {"resolved.yaml", "versions.json", "files.json"} <= {path.name for path in kept.iterdir()}
     assert not (tmp_path / ".genotune" / "mlflow.db").exists()
+    winner = load_winner(read_state(folder), folder)
+    sequence = ("GATAAGCT" * winner.input_bp)[: winner.input_bp]
     loaded = subprocess.run(
-        [sys.executable, "-c", LOAD, mlflow_server.uri, "models:/over-http@best"],
+        [sys.executable, "-c", LOAD, mlflow_server.uri, "models:/over-http@best", sequence],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
     assert loaded.returncode == 0, loaded.stderr
-    assert loaded.stdout.splitlines()[-1] == "(1, 1, 16)"
+    expected = winner.predict(encode(sequence.encode())[None])
+    np.testing.assert_allclose(json.loads(loaded.stdout.splitlines()[-1]), expected, rtol=1e-5)
     result = genotune("sync", folder.name)
     assert result.returncode == 0, result.stderr
     assert "its model is models:/over-http@best (version 1)" in result.stdout
