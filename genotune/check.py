@@ -7,6 +7,7 @@ from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, th
 from genotune.prices import Prices, trial_hour_costs
 from genotune.ray_session import nodes, ray_session
 from genotune.spec import Spec
+from genotune.sweep_storage import check_storage
 
 
 class Checked(NamedTuple):
@@ -29,6 +30,7 @@ def check(spec: Spec, *, address: str | None = None, prices: Prices | None = Non
         UserError: everything that keeps it from running.
     """
     plan = make_plan(spec)
+    check_storage(spec)
     machines = machines_at(address)
     check_resources(plan, machines)
     if prices is not None:

@@ -1,5 +1,8 @@
 """The checkpoints of one trial: a folder per epoch, whole or not there, the best and the last kept.
 
+They lie on this machine, and in a storage too where the sweep has one: then a checkpoint counts as written when it is
+there as well, and a trial that goes on elsewhere fetches its last from there.
+
 A checkpoint holds `model/` (what `load_model` reads), `state/` (what a fit goes on from) and `report.json` (what was
 reported with it), so that a trial which goes on can report again what a dying driver may not have heard. That of a
 trial on folds has a state for each of them and no model.
@@ -11,8 +14,9 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from genotune.storage import Storage
 from genotune.trainables.trainable import Progress
 
 _REPORT: Final = "report.json"
@@ -49,12 +53,23 @@ class CheckpointFolder:
         folder: of this trial alone; made if it isn't there.
         best: how many of the best are kept.
         last: how many of the last are kept.
+        storage: the trial's place there; None: the folder is all.
+
+    Raises:
+        HaltError: the storage was away for too long, or refuses.
     """
 
-    def __init__(self, folder: Path, *, best: int, last: int) -> None:
+    def __init__(self, folder: Path, *, best: int, last: int, storage: Storage | None = None) -> None:
         self.folder = folder
         self._best, self._last = best, last
+        self._storage = storage
         folder.mkdir(parents=True, exist_ok=True)
+        self._stored: dict[int, Checkpoint] = {}
+        if storage is not None:
+            storage.clear()
+            for name, note in storage.notes().items():
+                self._stored[note.facts["epoch"]] = _from_report(note.facts, folder / name)
+            self._put_what_is_only_here()
 
     def write(self, progress: Progress, *, score: float, metrics: Mapping[str, float]) -> Checkpoint:
         """Save an epoch, then let go of what is no longer kept. A death in between leaves whole checkpoints only."""
@@ -74,25 +89,40 @@ class CheckpointFolder:
     def finish(self, draft: Path, epoch: int, *, score: float, metrics: Mapping[str, float]) -> Checkpoint:
         """Make a draft the epoch's checkpoint, then let go of what is no longer kept."""
         path = self.folder / _name(epoch)
-        score = score if math.isfinite(score) else -math.inf
-        report = {
-            "epoch": epoch,
-            "score": score if math.isfinite(score) else None,
-            "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
-        }
-        (draft / _REPORT).write_text(json.dumps(report))
+        checkpoint = Checkpoint(epoch, path, score if math.isfinite(score) else -math.inf, metrics)
+        (draft / _REPORT).write_text(json.dumps(_report(checkpoint)))
         shutil.rmtree(path, ignore_errors=True)
         draft.rename(path)
+        self._put(checkpoint)
         self._tidy()
-        return Checkpoint(epoch, path, score, metrics)
+        return checkpoint
 
     def all(self) -> list[Checkpoint]:
-        """Every whole checkpoint, by epoch."""
-        return [_read(path) for path in sorted(self.folder.glob("epoch-*"))]
+        """Every whole checkpoint, by epoch, whether it lies here or in the storage."""
+        here = {checkpoint.epoch: checkpoint for checkpoint in self._here()}
+        return [one for _, one in sorted({**self._stored, **here}.items())]
 
     def latest(self) -> Checkpoint | None:
-        """Of the last epoch."""
-        return max(self.all(), key=lambda checkpoint: checkpoint.epoch, default=None)
+        """Of the last epoch; it lies here afterwards."""
+        last = max(self.all(), key=lambda checkpoint: checkpoint.epoch, default=None)
+        if last is not None and self._storage is not None and not last.path.exists():
+            fetch(self._storage, last.path)
+        return last
+
+    def _here(self) -> list[Checkpoint]:
+        found = [_read(path) for path in sorted(self.folder.glob("epoch-*"))]
+        return [checkpoint for checkpoint in found if checkpoint is not None]
+
+    def _put_what_is_only_here(self) -> None:
+        """A death, or a storage that was away, came between a checkpoint's two places."""
+        for checkpoint in self._here():
+            if checkpoint.epoch not in self._stored:
+                self._put(checkpoint)
+
+    def _put(self, checkpoint: Checkpoint) -> None:
+        if self._storage is not None:
+            self._storage.put(checkpoint.path, checkpoint.path.name, facts=_report(checkpoint))
+            self._stored[checkpoint.epoch] = checkpoint
 
     def _tidy(self) -> None:
         there = self.all()
@@ -100,17 +130,49 @@ class CheckpointFolder:
         kept = {checkpoint.epoch for checkpoint in by_score[: self._best] + there[-self._last :]}
         for checkpoint in there:
             if checkpoint.epoch not in kept:
-                shutil.rmtree(checkpoint.path)
+                shutil.rmtree(checkpoint.path, ignore_errors=True)
+                if self._storage is not None:
+                    self._storage.remove(checkpoint.path.name)
+                    del self._stored[checkpoint.epoch]
         for draft in self.folder.glob(".epoch-*"):
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def fetch(storage: Storage, folder: Path) -> None:
+    """Copy what lies in a storage under a folder's name to this machine, whole or not at all.
+
+    Raises:
+        HaltError: it isn't there, or can't be read.
+    """
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    storage.fetch(folder.name, draft)
+    draft.rename(folder)
 
 
 def _name(epoch: int) -> str:
     return f"epoch-{epoch:04d}"
 
 
-def _read(path: Path) -> Checkpoint:
-    report = json.loads((path / _REPORT).read_text())
+def _report(checkpoint: Checkpoint) -> dict[str, Any]:
+    """A checkpoint's facts as JSON can hold them."""
+    return {
+        "epoch": checkpoint.epoch,
+        "score": checkpoint.score if math.isfinite(checkpoint.score) else None,
+        "metrics": {name: value if math.isfinite(value) else None for name, value in checkpoint.metrics.items()},
+    }
+
+
+def _read(path: Path) -> Checkpoint | None:
+    """The checkpoint in a folder; None: the machine lost its power before the disk had it, so there is none."""
+    try:
+        return _from_report(json.loads((path / _REPORT).read_text()), path)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _from_report(report: Mapping[str, Any], path: Path) -> Checkpoint:
     metrics = {name: math.nan if value is None else value for name, value in report["metrics"].items()}
     score = -math.inf if report["score"] is None else report["score"]
     return Checkpoint(report["epoch"], path, score, metrics)

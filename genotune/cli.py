@@ -14,6 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
+from genotune.raylet_watch import ray_loss
 from genotune.sweep_commands import add_sweep_commands
 
 _DONE: Final = 0
@@ -218,7 +219,13 @@ add_sweep_commands(app)
 
 def main() -> None:
     """The console script."""
-    sys.exit(_exit_code())
+    code = _exit_code()
+    if ray_loss() is not None:  # what is left of Ray in this process would try to say goodbye for a minute
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _exit_code() -> int:

@@ -10,6 +10,7 @@ from genotune.evaluation import Candidate, load_winner, winner_folder
 from genotune.journal import Journal
 from genotune.kept_spec import spec_of
 from genotune.spec import Spec
+from genotune.sweep_storage import bring_winner, storage_of
 from genotune.tracking import Recorder, register_winner, resolve_tracking_uri, shown_uri
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ def _register(spec: Spec, journal: Journal, *, recorder: Recorder, uri: str) -> 
     state, folder = journal.state, journal.path.parent
     assert state.winner is not None
     winner = Candidate(**state.winner)
+    bring_winner(state, folder, storage_of(spec, folder))
     registered = register_winner(
         tracking_uri=uri,
         run_id=recorder.trial_run_id(winner.trial),

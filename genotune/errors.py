@@ -23,6 +23,10 @@ class SweepError(UserError):
     """A sweep that can't be run or resumed as it was asked for."""
 
 
+class HaltError(UserError):
+    """What no trial is to blame for and none gets past: a full disk, a storage that is away. A resume goes on."""
+
+
 class Problem(NamedTuple):
     """One fault of a spec: the keys that lead to it in the file, and what is wrong there."""
 

@@ -5,7 +5,7 @@ A sweep has one winner, unless a person extends it after its end and another one
 
 import math
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -43,30 +43,35 @@ class Candidate(NamedTuple):
     checkpoint: str
 
 
-def candidates(state: SweepState, folder: Path, judge: Judge) -> list[Candidate]:
+def candidates(
+    state: SweepState, folder: Path, judge: Judge, *, stored: Collection[str] = frozenset()
+) -> list[Candidate]:
     """The best checkpoint of each trial, the best first; the earlier epoch and trial where two are equal.
 
     Args:
         state: of the sweep.
         folder: the trials' folder; a checkpoint that is no longer there can't win.
         judge: the objective and its direction.
+        stored: checkpoints that lie in the sweep's storage, so that they may.
     """
     found = []
     for trial in state.trials.values():
         there = [
             Candidate(trial.number, epoch, trial.curve[epoch], path)
             for epoch, path in trial.checkpoints.items()
-            if math.isfinite(trial.curve[epoch]) and (folder / path).exists()
+            if math.isfinite(trial.curve[epoch]) and (path in stored or (folder / path).exists())
         ]
         if there:
             found.append(min(there, key=lambda one: (-judge.higher_is_better(one.value), one.epoch)))
     return sorted(found, key=lambda one: (-judge.higher_is_better(one.value), one.trial))
 
 
-def choose_finalists(state: SweepState, folder: Path, judge: Judge, *, per_family: int) -> list[Candidate]:
+def choose_finalists(
+    state: SweepState, folder: Path, judge: Judge, *, per_family: int, stored: Collection[str] = frozenset()
+) -> list[Candidate]:
     """The best of each family, no two of them with the same hyperparameters; see `candidates`."""
     chosen: dict[str, list[Candidate]] = {}
-    for one in candidates(state, folder, judge):
+    for one in candidates(state, folder, judge, stored=stored):
         trial = state.trials[one.trial]
         others = chosen.setdefault(trial.family, [])
         is_new = all(state.trials[other.trial].params != trial.params for other in others)
@@ -75,7 +80,9 @@ def choose_finalists(state: SweepState, folder: Path, judge: Judge, *, per_famil
     return sorted((one for ones in chosen.values() for one in ones), key=lambda one: one.trial)
 
 
-def choose_winner(state: SweepState, folder: Path, judge: Judge) -> Candidate | None:
+def choose_winner(
+    state: SweepState, folder: Path, judge: Judge, *, stored: Collection[str] = frozenset()
+) -> Candidate | None:
     """The best on validation over all families; of finalists that were compared on folds, the simplest of the best.
 
     That is the one of the simplest family among those whose mean over the folds is at most one standard error of the
@@ -86,8 +93,9 @@ def choose_winner(state: SweepState, folder: Path, judge: Judge) -> Candidate | 
         state: of the sweep.
         folder: the trials' folder; a checkpoint that is no longer there can't win.
         judge: the objective and its direction.
+        stored: as for `candidates`.
     """
-    there = candidates(state, folder, judge)
+    there = candidates(state, folder, judge, stored=stored)
     compared = [one for one in there if fold_values(state, one, judge)]
     if not compared:
         return there[0] if there else None
@@ -146,10 +154,11 @@ def winner_folder(state: SweepState, sweep: Path) -> Path:
     assert state.winner is not None
     if state.refitted is not None:
         return sweep / str(state.refitted["model"])
-    return _validated_folder(state, sweep)
+    return validated_folder(state, sweep)
 
 
-def _validated_folder(state: SweepState, sweep: Path) -> Path:
+def validated_folder(state: SweepState, sweep: Path) -> Path:
+    """Where the model lies that won on validation."""
     assert state.winner is not None
     return sweep / "trials" / str(state.winner["checkpoint"]) / "model"
 
@@ -162,7 +171,7 @@ def load_winner(state: SweepState, sweep: Path) -> Model:
 
 def load_validated(state: SweepState, sweep: Path) -> Model:
     """The model that won on validation, on the CPU, though it may have been fitted once more on validation since."""
-    return load_model(_validated_folder(state, sweep), trust_code=True)
+    return load_model(validated_folder(state, sweep), trust_code=True)
 
 
 def baselines_of(columns: frozenset[str]) -> tuple[str, ...]:

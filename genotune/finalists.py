@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from genotune.evaluation import Candidate, finite
+from genotune.full_disk import full_disk
 from genotune.genome.splits import Fold
 from genotune.journal import Journal
 from genotune.judging import Judge
@@ -65,6 +66,8 @@ def _metrics(task: Any, what: str) -> Mapping[str, float]:
     try:
         metrics: Mapping[str, float] = ray.get(task)
     except RayTaskError as error:
+        if full_disk(error) is not None:
+            raise
         log.warning("%s could not be fitted, so it can't win: %s", what, str(error.cause).strip())
         return {}
     return metrics

@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
-from genotune.errors import SweepError
+from genotune.errors import HaltError, SweepError
 from genotune.events import FOUND_OUT_AGAIN, Event, Kind
+from genotune.full_disk import full_disk
 from genotune.sweep_state import SweepState
 
 JOURNAL_FILE: Final = "journal.jsonl"
@@ -37,6 +38,7 @@ class Journal:
     Attributes:
         state: as the events so far tell it.
         last_news: number of the last event that is more than a note of what MLflow has.
+        fault: why it takes no more events: its disk is full, or broken.
 
     Raises:
         SweepError: another driver holds it, or a line in the middle can't be read.
@@ -47,7 +49,8 @@ class Journal:
         self.state = SweepState()
         self.last_news = 0
         self._lock = threading.RLock()
-        self._file = self.path.open("a+b")
+        self._file = self.path.open("a+b", buffering=0)  # nothing that failed is written again later
+        self.fault: HaltError | None = None
         if not _hold(self._file):
             self._file.close()
             message = f"{folder.name}: another driver is at work on this sweep. Wait for it, or end it first."
@@ -70,26 +73,55 @@ class Journal:
         return read_events(self.path)
 
     def append(self, kind: Kind, **values: Any) -> Event:
-        """Write one event to disk, take it into the state, then tell the readers; no signal comes in between."""
+        """Write one event to disk, take it into the state, then tell the readers; no signal comes in between.
+
+        Raises:
+            HaltError: the disk doesn't take it. Nothing of it stays, and no other event is taken.
+        """
         with self._lock, _signals_afterwards():
             event = Event(self.state.n_events + 1, time.time(), kind, values)
-            self._file.write(_line(event))
-            self._file.flush()
-            if kind not in FOUND_OUT_AGAIN:
-                os.fsync(self._file.fileno())
+            self._write(_line(event), waits=kind not in FOUND_OUT_AGAIN)
             self._take(event)
             for reader in self._readers:
                 reader(event)
             return event
 
     def sync(self) -> None:
-        """Wait until the disk has every event: before anyone is told who would remember more than a resume knows."""
-        os.fsync(self._file.fileno())
+        """Wait until the disk has every event: before anyone is told who would remember more than a resume knows.
+
+        Raises:
+            HaltError: the disk doesn't take them.
+        """
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._fault_of(error) from None
 
     def _take(self, event: Event) -> None:
         self.state.apply(event)
         if event.kind != "delivered":
             self.last_news = event.number
+
+    def _write(self, line: bytes, *, waits: bool) -> None:
+        if self.fault is not None:
+            raise self.fault
+        whole = os.fstat(self._file.fileno()).st_size
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            if waits:
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):  # else it is cut off when the journal is opened again
+                os.ftruncate(self._file.fileno(), whole)
+            raise self._fault_of(error) from None
+
+    def _fault_of(self, error: OSError) -> HaltError:
+        """What is told from now on."""
+        fix = "Free some space." if full_disk(error) else "Mend the disk."
+        self.fault = HaltError(f"{self.path}: {error.strerror}. {fix}")
+        return self.fault
 
     def follow(self, reader: Callable[[Event], None]) -> None:
         """Call the reader with every event from now on, in order, in the thread that appends it. It must be quick."""

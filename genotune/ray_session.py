@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from genotune.errors import ResourceError
+from genotune.raylet_watch import ray_loss, raylet_watched
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +59,15 @@ def ray_session(address: str | None, *, n_cpus: int | None = None) -> Iterator[b
 
     Raises:
         ResourceError: no Ray answers at the address.
+        HaltError: Ray on this machine died.
     """
     address = address or os.environ.get("RAY_ADDRESS") or None
     with _environment(_QUIET):
         if address:
-            with _joined(address):
+            with _joined(address), raylet_watched():
                 yield False
             return
-        with _private(n_cpus or available_cpus()):
+        with _private(n_cpus or available_cpus()), raylet_watched():
             yield True
 
 
@@ -153,6 +155,9 @@ def _shut_down() -> None:
     """Leave Ray. No thread collects garbage meanwhile: Ray ends a process that lets go of an object just then."""
     import ray
 
+    if ray_loss() is not None:
+        _abandon()
+        return
     gc.collect()  # what Tune leaves behind refers to Ray's objects
     was_enabled = gc.isenabled()
     gc.disable()
@@ -161,6 +166,17 @@ def _shut_down() -> None:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _abandon() -> None:
+    """Leave a Ray whose raylet is dead: who says goodbye to it is ended without a word. What is left of it goes too."""
+    import atexit
+
+    from ray._private import worker
+
+    atexit.unregister(worker.shutdown)
+    assert worker.global_worker.node is not None, "was connected"
+    worker.global_worker.node.kill_all_processes(check_alive=False)
 
 
 def _init_ray(**where: Any) -> None:

@@ -17,6 +17,7 @@ from genotune.journal import Journal
 from genotune.judging import lesson_of
 from genotune.plan import SweepPlan
 from genotune.spec import Resources
+from genotune.storage import Storage
 from genotune.store import IntArray, Splits, Store, TrackSplits
 from genotune.trainables import build_trainable
 from genotune.trainables.prepared import fit_prepared
@@ -26,8 +27,10 @@ from genotune.trial import SharedStore, check_finite
 _FOLDER: Final = "refitted"
 
 
-def refit_winner(plan: SweepPlan, journal: Journal, store: SharedStore) -> None:
+def refit_winner(plan: SweepPlan, journal: Journal, store: SharedStore, *, storage: Storage | None) -> None:
     """Fit the winner's draw on all that isn't test, unless the journal says that this was done; then say so there.
+
+    It lies in the sweep's folder on the machine that fitted it, and in the storage where there is one.
 
     Ray must have been started: the fit is a task with the resources of a worker of its family's trials.
     """
@@ -52,6 +55,7 @@ def refit_winner(plan: SweepPlan, journal: Journal, store: SharedStore) -> None:
             max_epochs=forecast.max_epochs,
             resources=forecast.resources,
             code=plan.spec.code,
+            storage=storage,
         )
     )
     journal.append("refitted", trial=trial.number, epoch=epoch, model=f"{_FOLDER}/model")
@@ -83,6 +87,7 @@ def _fit(
     max_epochs: int,
     resources: Resources,
     code: Mapping[str, str],
+    storage: Storage | None,
 ) -> None:
     store: Store = shared.get()
     plan = plan_in_task(task, max_epochs=max_epochs, resources=resources, code=code)
@@ -103,5 +108,7 @@ def _fit(
     except _Reached:
         shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
+        if storage is not None:
+            storage.put(folder, folder.name, facts={})
         return
     raise AssertionError(f"{task['family']} ended before epoch {task['epoch']}")

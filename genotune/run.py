@@ -5,7 +5,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -18,12 +18,14 @@ from genotune.controller import Controller
 from genotune.data.quality import QUALITY_FILE, Quality, table_text
 from genotune.data.remote import masked
 from genotune.delivery import DELIVERY_TIMEOUT_S, finish_delivery, recorder_of, warn_of_rest
-from genotune.errors import SweepError
+from genotune.driver_log import driver_log
+from genotune.errors import HaltError, SweepError
 from genotune.evaluation import choose_finalists, choose_winner, load_winner, score_once
 from genotune.events import Event
 from genotune.extension import extended_budget
 from genotune.face import Face, Outcome
 from genotune.facts import check_same_files, sweep_facts
+from genotune.full_disk import full_disk
 from genotune.going_on import GoingOn, agreed_limits
 from genotune.journal import Journal
 from genotune.judging import Judge
@@ -32,9 +34,12 @@ from genotune.limits import limits_of
 from genotune.plan import SweepPlan, check_resources, make_plan, this_machine
 from genotune.prices import Prices
 from genotune.ray_session import ray_session
+from genotune.raylet_watch import ray_loss
 from genotune.refit import refit_winner, whole
 from genotune.spec import Spec
 from genotune.stop_requests import clear_requests
+from genotune.storage import Storage
+from genotune.sweep_storage import bring_winner, check_storage, storage_of
 from genotune.tracking import shown_uri
 from genotune.trainables.model import Model
 from genotune.trial import SharedStore, TrialSetup
@@ -61,6 +66,7 @@ def run(
     plan = make_plan(spec)
     if address is None and not os.environ.get("RAY_ADDRESS"):
         check_resources(plan, [this_machine()])
+    check_storage(plan.spec)
     name = f"{spec.settings.name}-{new_id()}"
     folder = workspace_of(spec, workspace) / "sweeps" / name
     facts = sweep_facts(plan, name, prices=prices)
@@ -120,6 +126,7 @@ def go_on(folder: Path, *, ray: RaySession, face: Face, going_on: GoingOn) -> Ou
         limits = agreed_limits(spec, state.extensions, going_on, sweep=folder.name, member=member)
         plan = make_plan(spec)
         check_same_files(plan, state.facts)
+        check_storage(spec)
         if limits:
             journal.append("extended", limits=limits)
         if is_owed(plan, journal):
@@ -138,7 +145,7 @@ def _drive(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) ->
     clear_requests(folder)
     face.begin(plan, folder)
     try:
-        with _log_file(folder):
+        with driver_log(folder):
             if journal.state.status != "complete":
                 journal.append("driver_started", pid=os.getpid())
                 plan = _work(plan, journal, ray=ray, face=face)
@@ -149,11 +156,17 @@ def _drive(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) ->
             n_left = deliver()
     except KeyboardInterrupt:
         if journal.state.status not in {"interrupted", "complete"}:
-            journal.append("interrupted", reason="interrupted by a signal")
+            journal.append("interrupted", reason=ray_loss() or "interrupted by a signal")
         if journal.state.status == "interrupted":
             warn_of_rest(folder, deliver())
         raise
     except Exception as error:
+        halt = full_disk(error, folder=folder)
+        if halt is not None:
+            _halt(journal, halt)
+            warn_of_rest(folder, deliver())
+            name = journal.state.facts.get("group", {}).get("id", folder.name)
+            raise HaltError(f"{halt} Then: genotune resume {name}") from error
         if journal.state.status != "complete":
             journal.append("sweep_ended", status="failed", reason=masked(str(error)) or type(error).__name__)
             warn_of_rest(folder, deliver())
@@ -165,18 +178,26 @@ def _drive(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) ->
     return outcome
 
 
+def _halt(journal: Journal, halt: HaltError) -> None:
+    """Write down that the sweep is interrupted; a disk that is full may not take even that, and `resume` knows then."""
+    if journal.state.status not in {"interrupted", "complete"}:
+        with contextlib.suppress(HaltError):
+            journal.append("interrupted", reason=str(halt))
+
+
 def _work(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> SweepPlan:
     """Read, sweep, choose and test; the plan without the samples that were left out.
 
     Its data are let go of when this returns, and Ray too unless others work on it.
     """
-    trials = journal.path.parent / "trials"
+    trials, storage = journal.path.parent / "trials", storage_of(plan.spec, journal.path.parent)
     judge = plan.judge
     with ray() as is_private:
         machines = ray_machines()
         check_resources(plan, machines)
-        if not is_private and len(machines) > 1:
-            log.warning("%s must be a folder that all %d machines of this Ray see.", trials.parent, len(machines))
+        if not is_private and len(machines) > 1 and storage is None:
+            message = "%s must be a folder that all %d machines of this Ray see. With storage: s3://... it needn't be."
+            log.warning(message, trials.parent, len(machines))
         face.stage("Reading the data")
         vetted = plan.data.vet(plan.fold, plan.folds + plan.trial_folds)
         plan = plan.without(vetted.left_out)
@@ -184,9 +205,10 @@ def _work(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> 
         store, quality = _shared_store(plan, face)
         _keep_quality(journal, vetted.quality.joined(quality))
         _sweep(plan, journal, store, judge=judge, face=face)
+        stored = _stored(storage)
         if plan.folds:
-            _compare_finalists(plan, journal, face=face)
-        winner = choose_winner(journal.state, trials, judge)
+            _compare_finalists(plan, journal, stored=stored, face=face)
+        winner = choose_winner(journal.state, trials, judge, stored=stored)
         if winner is None:
             raise SweepError(f"{trials}: the checkpoints of this sweep are gone; no winner can be loaded.")
         journal.append("winner", **winner._asdict())
@@ -194,7 +216,8 @@ def _work(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> 
         if plan.refits:
             face.stage("Fitting the winner on training and validation together")
             final = store.for_refit()
-            refit_winner(plan, journal, final)
+            refit_winner(plan, journal, final, storage=storage)
+        bring_winner(journal.state, journal.path.parent, storage)
         face.stage("Scoring the winner and the baselines on the test split")
         rivals = fit_baselines(plan, journal, store, final=final, note=face.note)
         subjects: dict[str, Callable[[], Model]] = {"winner": partial(load_winner, journal.state, journal.path.parent)}
@@ -228,6 +251,7 @@ def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judg
         reproducible=settings.trials.reproducible,
         folds=tuple(fold.splits for fold in plan.trial_folds),
         code=plan.spec.code,
+        storage=storage.part("trials") if (storage := storage_of(plan.spec, folder)) else None,
     )
     tune_run = TuneRun(
         folder=folder / "ray",
@@ -250,11 +274,17 @@ def _tell_drop(face: Face, event: Event) -> None:
         face.note(f"{event.values['family']} gets no more trials: {event.values['reason']}")
 
 
-def _compare_finalists(plan: SweepPlan, journal: Journal, *, face: Face) -> None:
+def _stored(storage: Storage | None) -> frozenset[str]:
+    """Checkpoints that lie in the storage, as paths relative to the trials' folder."""
+    return frozenset() if storage is None else storage.part("trials").names()
+
+
+def _compare_finalists(plan: SweepPlan, journal: Journal, *, stored: frozenset[str], face: Face) -> None:
     from genotune.finalists import score_on_folds
 
     per_family = plan.spec.settings.evaluation.finalists
-    finalists = choose_finalists(journal.state, journal.path.parent / "trials", plan.judge, per_family=per_family)
+    trials = journal.path.parent / "trials"
+    finalists = choose_finalists(journal.state, trials, plan.judge, per_family=per_family, stored=stored)
     face.stage(f"Comparing {len(finalists)} finalists on {len(plan.folds)} folds")
     score_on_folds(plan, journal, finalists)
 
@@ -297,17 +327,3 @@ def _left_some_out(journal: Journal) -> bool:
     """Whether some samples were not fit to be learned from."""
     counts = (journal.state.quality or {}).get("counts", {}).get("samples", {})
     return bool(counts) and counts["left"] < counts["in all"]
-
-
-@contextlib.contextmanager
-def _log_file(folder: Path) -> Iterator[None]:
-    """Everything that is logged, kept in the sweep's folder too."""
-    handler = logging.FileHandler(folder / "driver.log")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("genotune")
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        handler.close()

@@ -26,7 +26,9 @@ from ray.tune.search import Searcher as TuneSearcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from genotune.controller import BY_HAND, Controller
+from genotune.errors import HaltError
 from genotune.failing import check_outcome
+from genotune.raylet_watch import ray_loss
 from genotune.spec import Resources
 from genotune.stop_requests import read_requests
 from genotune.trial import SharedStore, TrialSetup
@@ -73,14 +75,16 @@ def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, 
     Raises:
         KeyboardInterrupt: a person (SIGINT) or the system (SIGTERM) ended it; the journal is whole and says so.
         SweepError: every trial failed.
+        HaltError: a full disk, or a storage that is away, keeps trials from going on; a resume goes on.
     """
     with _kept(store) as keeper, _interrupts_held() as interrupted:
+        decide = _Decide(controller)
         trainable = partial(_run_trial, keeper=keeper, setup=setup, scratch=run.folder / "workers", fit=run.fit)
         tuner = tune.Tuner(
             tune.with_resources(trainable, partial(_placement, run.families)),
             tune_config=tune.TuneConfig(
                 search_alg=_Ask(controller, run.families),
-                scheduler=_Decide(controller),
+                scheduler=decide,
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=_name,
@@ -97,8 +101,13 @@ def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, 
         try:
             tuner.fit()
         except KeyboardInterrupt:
-            controller.interrupt("interrupted by a signal" if interrupted.is_set() else BY_HAND)
+            controller.interrupt(ray_loss() or ("interrupted by a signal" if interrupted.is_set() else BY_HAND))
             raise
+        except Exception as error:
+            halt = controller.journal.fault or decide.halt  # Tune makes an error of its own of what was raised
+            if halt is None:
+                raise
+            raise halt from error
     shutil.rmtree(run.folder, ignore_errors=True)
     check_outcome(controller.journal.state, controller.journal.path.parent.name)
 
@@ -201,13 +210,21 @@ class _Ask(_Live, TuneSearcher):
 
 
 class _Decide(_Live, FIFOScheduler):
-    """Tune has a result and asks whether the trial goes on."""
+    """Tune has a result and asks whether the trial goes on.
+
+    Attributes:
+        halt: what no trial gets past, once a trial has told of it.
+    """
 
     def __init__(self, controller: Controller) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._controller = controller
+        self.halt: HaltError | None = None
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
+        if "halt" in result:
+            self.halt = HaltError(result["halt"])
+            raise self.halt
         if "failure" in result:
             self._controller.ended(_number(trial), failure=result["failure"])
             return str(TrialScheduler.STOP)

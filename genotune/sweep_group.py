@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from genotune import run as one
 from genotune.check import Checked, machines_at
 from genotune.check import check as check_one
-from genotune.errors import SweepError, UserError
+from genotune.errors import HaltError, SweepError, UserError
 from genotune.extension import extended_budget, higher
 from genotune.face import Face, Outcome
 from genotune.facts import check_files_alike, sweep_facts
@@ -34,6 +34,7 @@ from genotune.ray_session import ray_session
 from genotune.settings import build
 from genotune.spec import GroupSpec, Member, Spec, read_sweeps
 from genotune.sweep_state import SweepState
+from genotune.sweep_storage import check_storage
 from genotune.trial import let_go_of_stores
 from genotune.workspace import GROUP_FILE, find_sweep, workspace_of
 
@@ -107,6 +108,7 @@ def check(path: Path, *, address: str | None = None, cluster: Path | None = None
     prices = None if cluster is None else read_prices(cluster)
     if isinstance(described, Spec):
         return check_one(described, address=address, prices=prices)
+    check_storage(described.members[0].spec)
     checked = forecast(described, machines_at(address))
     if prices is not None:
         trial_hour_costs(checked.first, prices)
@@ -135,6 +137,7 @@ def run(
         return one.run(group, workspace=workspace, address=address, face=face, prices=prices)
     is_local = address is None and not os.environ.get("RAY_ADDRESS")
     trial_hour_costs(forecast(group, [this_machine()] if is_local else []).first, prices)
+    check_storage(group.members[0].spec)
     sweep_id = one.new_id()
     folder = workspace_of(group.members[0].spec, workspace) / "sweeps" / f"{group.name}-{sweep_id}"
     folder.mkdir(parents=True)
@@ -201,6 +204,8 @@ def _drive_member(drive: _Drive, member: Member, *, number: int) -> MemberOutcom
         drive.face.begin_member(member, number=number)
         try:
             _start_or_go_on(drive, member)
+        except HaltError:  # the next would meet the same
+            raise
         except UserError as error:
             failure = str(error)
             log.info("%s failed: %s", folder.name, failure)

@@ -6,12 +6,15 @@
 import faulthandler
 import logging
 import math
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from genotune.checkpoints import Checkpoint, CheckpointFolder
+from genotune.full_disk import full_disk
 from genotune.judging import Judge, lesson_of, validate
+from genotune.storage import Storage
 from genotune.store import Splits, Store
 from genotune.trainables import build_trainable
 from genotune.trainables.prepared import fit_prepared
@@ -28,6 +31,7 @@ class TrialSetup(NamedTuple):
         timeout_s: a process that reports nothing for so long ends itself.
         folds: on which each draw is fitted and judged; none: on `splits`.
         code: text of the Python files that the spec names.
+        storage: where checkpoints go too; None: the folder is all, and all machines see it.
     """
 
     splits: Splits
@@ -39,6 +43,13 @@ class TrialSetup(NamedTuple):
     reproducible: bool
     folds: tuple[Splits, ...] = ()
     code: Mapping[str, str] = {}
+    storage: Storage | None = None
+
+    def checkpoints(self, trial: int) -> CheckpointFolder:
+        """Those of a trial, by its number."""
+        name = trial_name(trial)
+        place = None if self.storage is None else self.storage.part(name)
+        return CheckpointFolder(self.folder / name, best=self.best, last=self.last, storage=place)
 
 
 class EpochReport(NamedTuple):
@@ -86,9 +97,9 @@ def fit_trial(
         NotFiniteError: the training loss is not a number.
     """
     trainable = build_trainable(task["family"], task["params"], store.columns)
-    folder = CheckpointFolder(setup.folder / trial_name(task["trial"]), best=setup.best, last=setup.last)
     is_first = plan.rank == 0
-    last = folder.latest() if is_first else None
+    folder = setup.checkpoints(task["trial"]) if is_first else None
+    last = folder.latest() if folder is not None else None
     if last is not None:
         send(report_again(last, setup))
 
@@ -98,6 +109,7 @@ def fit_trial(
         return value
 
     def keep(progress: Progress) -> float:
+        assert folder is not None, "rank 0 has one"
         scores = validate(progress.model, store, splits=setup.splits, judge=setup.judge)
         value = scores[setup.judge.metric]
         metrics = {**progress.metrics, **{f"validation.{name}": number for name, number in scores.items()}}
@@ -241,6 +253,17 @@ def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialS
         tune.report({"failure": str(error)})  # raised, it would be tried again, to the same end
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def report_halt(error: BaseException, setup: TrialSetup) -> bool:
+    """Whether an error is one that no trial gets past; then the driver is told, and ends the sweep to be resumed."""
+    from ray import tune
+
+    halt = full_disk(error, folder=setup.folder)
+    if halt is None:
+        return False
+    tune.report({"halt": f"{socket.gethostname()}: {halt}"})
+    return True
 
 
 def plan_of(config: Mapping[str, Any], setup: TrialSetup, *, rank: int = 0, n_workers: int = 1) -> FitPlan:

@@ -13,14 +13,13 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from genotune.checkpoints import CheckpointFolder
 from genotune.judging import Judge, fold_metric, lesson_of, validate
 from genotune.store import Splits, Store
 from genotune.trainables import build_trainable
 from genotune.trainables.kept import keep_for_folds
 from genotune.trainables.prepared import fit_prepared
 from genotune.trainables.trainable import FitPlan, Progress, Trainable
-from genotune.trial import EpochReport, TrialSetup, check_finite, report_again, trial_name
+from genotune.trial import EpochReport, TrialSetup, check_finite, report_again
 
 _SCORES: Final = "scores.json"
 
@@ -69,7 +68,7 @@ def fit_on_folds(
     """
     keep_for_folds(len(setup.folds))
     trainable = build_trainable(task["family"], task["params"], stores[0].columns)
-    folder = CheckpointFolder(setup.folder / trial_name(task["trial"]), best=setup.best, last=setup.last)
+    folder = setup.checkpoints(task["trial"])
     last = folder.latest()
     if last is not None:
         send(report_again(last, setup))

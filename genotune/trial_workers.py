@@ -22,6 +22,7 @@ from genotune.trial import (
     TrialSetup,
     fit_trial,
     plan_of,
+    report_halt,
     run_in_tune,
     trial_name,
 )
@@ -64,11 +65,15 @@ def run_trial(
         scratch: a folder for files of Ray's own, seen by all machines.
         fit: of a trial with one worker, called as `fit_alone`.
     """
-    with logged(setup.folder / trial_name(config["trial"]), _title(config)):
-        if config["workers"] == 1:
-            run_in_tune(config, shared=shared, setup=setup, fit=fit)
-        else:
-            _lead(config, shared=shared, setup=setup, scratch=scratch)
+    try:
+        with logged(setup.folder / trial_name(config["trial"]), _title(config)):
+            if config["workers"] == 1:
+                run_in_tune(config, shared=shared, setup=setup, fit=fit)
+            else:
+                _lead(config, shared=shared, setup=setup, scratch=scratch)
+    except Exception as error:
+        if not report_halt(error, setup):
+            raise
 
 
 def _title(config: Mapping[str, Any]) -> str:
@@ -113,6 +118,8 @@ def _lead(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialSetup, 
     try:
         trainer.fit()
     except train.WorkerGroupError as error:
+        if any(report_halt(one, setup) for one in error.worker_failures.values()):
+            return
         reasons = [one for one in error.worker_failures.values() if isinstance(one, NotFiniteError | FitError)]
         if not reasons:
             raise

@@ -9,7 +9,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from builders import clean_environment, rows
+from builders import SPEC, clean_environment, rows, write_genome
 from genotune.journal import read_events, read_state
 
 
@@ -140,6 +140,25 @@ def session_processes(session, name):
         except OSError:
             continue
     return sorted(found)
+
+
+def undisturbed(folder, *changes):
+    """What the tiny sweep, run in a folder of its own, comes to without a fault.
+
+    Args:
+        folder: empty.
+        changes: of the spec: each a text that is in it, and what it becomes.
+    """
+    write_genome(folder, lengths={"chrA": 40_000, "chrB": 12_000, "chrC": 12_000})
+    text = SPEC
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    (folder / "tiny.yaml").write_text(text)
+    process = start(folder / "tiny.yaml", folder, "run", "tiny.yaml")
+    output, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, output + errors
+    return read_state(sweep_folder(folder))
 
 
 def events(folder, kind=None):

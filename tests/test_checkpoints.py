@@ -5,6 +5,7 @@ import math
 import pytest
 
 from genotune.checkpoints import CheckpointFolder
+from genotune.storage import Storage
 from genotune.trainables.trainable import Progress
 
 
@@ -90,3 +91,51 @@ def test_a_death_while_writing_leaves_the_checkpoint_before(tmp_path):
 
 def test_a_trial_that_has_none_has_no_latest(tmp_path):
     assert CheckpointFolder(tmp_path / "trial", best=1, last=1).latest() is None
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return Storage(str(tmp_path / "kept" / "trial"))
+
+
+def test_a_storage_holds_what_is_kept_and_no_more(tmp_path, storage):
+    folder = CheckpointFolder(tmp_path / "trial", best=1, last=1, storage=storage)
+    kept = []
+    for epoch, score in enumerate([0.1, 0.5, 0.3, 0.2, 0.6, 0.4], start=1):
+        write(folder, epoch, score)
+        kept.append(sorted(storage.names()))
+    names = [f"epoch-{epoch:04d}" for epoch in range(7)]
+    assert kept == [[names[e] for e in those] for those in ([1], [2], [2, 3], [2, 4], [5], [5, 6])]
+    assert len([path for path in (tmp_path / "kept").rglob("*") if path.is_file()]) == 2 * 4
+
+
+def test_a_trial_whose_folder_is_lost_goes_on_from_the_storage_and_forgets_no_best(tmp_path, storage):
+    folder = CheckpointFolder(tmp_path / "trial", best=1, last=1, storage=storage)
+    for epoch, score in ((1, 0.9), (2, 0.2), (3, math.nan)):
+        write(folder, epoch, score)
+    again = CheckpointFolder(tmp_path / "elsewhere", best=1, last=1, storage=storage)
+    latest = again.latest()
+    assert latest.path == tmp_path / "elsewhere" / "epoch-0003"
+    assert (latest.state / "state.json").read_text() == "3 nan"
+    assert (latest.model / "model.json").read_text() == "3"
+    write(again, 4, 0.3)
+    assert epochs(again) == [1, 4]
+    assert sorted(storage.names()) == ["epoch-0001", "epoch-0004"]
+
+
+def test_a_checkpoint_that_a_death_kept_from_the_storage_is_put_there_when_the_trial_goes_on(tmp_path, storage):
+    write(CheckpointFolder(tmp_path / "trial", best=1, last=1), 1, 0.5)
+    again = CheckpointFolder(tmp_path / "trial", best=1, last=1, storage=storage)
+    assert again.latest().epoch == 1
+    assert storage.names() == {"epoch-0001"}
+
+
+def test_a_checkpoint_that_the_disk_lost_with_its_power_is_none(tmp_path):
+    folder = CheckpointFolder(tmp_path / "trial", best=1, last=1)
+    write(folder, 1, 0.5)
+    write(folder, 2, 0.6)
+    write(folder, 3, 0.1)
+    (tmp_path / "trial" / "epoch-0003" / "report.json").write_bytes(b"")
+    assert folder.latest().epoch == 2
+    write(folder, 3, 0.1)
+    assert epochs(folder) == [2, 3]

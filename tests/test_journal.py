@@ -3,14 +3,17 @@
 import contextlib
 import json
 import math
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-from genotune.errors import SweepError
-from genotune.journal import JOURNAL_FILE, Journal, is_held, read_state
+from genotune.errors import HaltError, SweepError
+from genotune.journal import JOURNAL_FILE, Journal, is_held, read_events, read_state
 
 
 @pytest.fixture
@@ -186,3 +189,58 @@ def test_a_trial_is_charged_for_the_time_that_it_ran_and_not_for_the_time_betwee
     assert read_state(tmp_path).trials[0].ran_s(now_s=117) == 7
     (tmp_path / JOURNAL_FILE).write_text("\n".join(lines) + "\n")
     assert read_state(tmp_path).trials[0].ran_s(now_s=99_999) == 20 + 5 + 3
+
+
+@contextlib.contextmanager
+def full_disk_of(journal):
+    """The journal's file is one that the kernel has no room for; afterwards there is room again."""
+    kept = os.dup(journal._file.fileno())
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, journal._file.fileno())
+    try:
+        yield
+    finally:
+        os.dup2(kept, journal._file.fileno())
+        os.close(full)
+        os.close(kept)
+
+
+def test_a_full_disk_is_told_and_no_event_is_taken_after_it(tmp_path):
+    with Journal(tmp_path) as journal:
+        journal.append("driver_started", pid=1)
+        heard = []
+        journal.follow(heard.append)
+        with full_disk_of(journal), pytest.raises(HaltError, match=r"journal\.jsonl: No space left on device\. Free"):
+            journal.append("interrupted", reason="x")
+        assert journal.state.status == "running"
+        with pytest.raises(HaltError, match="No space left on device"):
+            journal.append("interrupted", reason="y")
+        assert heard == []
+    with Journal(tmp_path) as journal:
+        assert [event.kind for event in journal.events] == ["driver_started"]
+        journal.append("interrupted", reason="z")
+        assert journal.state.status == "interrupted"
+
+
+FILL = """
+import resource, sys
+from pathlib import Path
+from genotune.errors import HaltError
+from genotune.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+journal.append("driver_started", pid=1)
+whole = journal.path.stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (whole + 20, resource.RLIM_INFINITY))
+try:
+    journal.append("interrupted", reason="x" * 100)
+except HaltError as error:
+    print(error)
+assert journal.path.stat().st_size == whole
+"""
+
+
+def test_what_a_full_disk_took_of_a_line_is_taken_back(tmp_path):
+    """The kernel writes the 20 bytes that there is room for, then refuses."""
+    result = subprocess.run([sys.executable, "-c", FILL, tmp_path], capture_output=True, text=True, check=True)
+    assert "journal.jsonl: File too large. Free some space." in result.stdout
+    assert [event.kind for event in read_events(tmp_path / "journal.jsonl")] == ["driver_started"]

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "genotune"
 
 # Lower may not import higher. A name is a module or a package of genotune.
 LAYERS = [
-    {"store", "genome", "columns", "calibration", "metrics", "money", "scoring", "settings", "errors"},
+    {"store", "genome", "columns", "calibration", "metrics", "money", "scoring", "settings", "errors", "full_disk"},
     {"data", "trainables", "tuning"},
     {
         "trial",
@@ -26,6 +26,7 @@ LAYERS = [
         "tracking",
         "spec",
         "stop_requests",
+        "storage",
         "trial_log",
     },
     {
@@ -33,16 +34,19 @@ LAYERS = [
         "extension",
         "failing",
         "going_on",
+        "driver_log",
         "kept_spec",
         "limits",
         "plan",
         "prices",
         "ray_session",
+        "raylet_watch",
         "spec_changes",
         "sweep_view",
         "workspace",
     },
     {"sweep", "evaluation", "face", "facts", "finalists", "refit", "baselines", "interpretation", "winner_tables"},
+    {"sweep_storage"},
     {"check", "delivery", "warm_start"},
     {"run"},
     {"sweep_group", "group_plan", "group_scores"},
@@ -52,7 +56,18 @@ LAYERS = [
 ]
 SIBLINGS_APART = [{"data", "trainables", "tuning"}, {"sweep", "evaluation"}]
 WHO_MAY = {
-    "ray": {"sweep", "trial", "trial_workers", "worker_group", "data", "ray_session", "run", "finalists", "refit"},
+    "ray": {
+        "sweep",
+        "trial",
+        "trial_workers",
+        "worker_group",
+        "data",
+        "ray_session",
+        "raylet_watch",
+        "run",
+        "finalists",
+        "refit",
+    },
     "mlflow": {"tracking"},
     "torch": {"trainables", "trial", "trial_workers"},
     "xgboost": {"trainables"},

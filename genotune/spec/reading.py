@@ -16,6 +16,7 @@ from genotune.spec.code_files import CodeFiles, code_problems, read_code
 from genotune.spec.messages import did_you_mean, problem_of, problems_of
 from genotune.spec.schema import SpecFile
 from genotune.spec.yaml_source import YamlPath, YamlSource, YamlSyntaxError, parse_yaml
+from genotune.storage import place_fault
 from genotune.store import Outline
 from genotune.trainables import FAMILIES, build_trainable, settings_of, unreadable
 from genotune.trainables.trainable import Trainable
@@ -306,5 +307,6 @@ def _crossed(settings: SpecFile, space: Space) -> Iterator[Problem]:
         yield Problem(("models", index, "params", *fault_of_search.path), fault_of_search.message)
     for fault_of_search in settings.search.own_problems(space):
         yield Problem(("search", *fault_of_search.path), fault_of_search.message)
-    if settings.storage is not None and "://" in settings.storage:
-        yield Problem(("storage",), f"found {settings.storage!r}; this version stores sweeps in folders only.")
+    storage_fault = None if settings.storage is None else place_fault(settings.storage)
+    if storage_fault is not None:
+        yield Problem(("storage",), storage_fault)

@@ -156,7 +156,13 @@ class Tracking(Settings):
 
 
 class SpecFile(Settings):
-    """One sweep, as the file says it; the params of its models are still spaces."""
+    """One sweep, as the file says it; the params of its models are still spaces.
+
+    Attributes:
+        storage: where checkpoints go beside the sweep's own folder, so that they outlive the machine: a folder,
+            s3:// or gs://; null: nowhere.
+        workspace: where sweeps are kept; see workspace.py.
+    """
 
     name: Annotated[str, AfterValidator(_file_name)]
     data: AnySourceSettings

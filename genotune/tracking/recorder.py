@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
+from genotune.errors import HaltError
 from genotune.events import Event
 from genotune.journal import Journal
 from genotune.tracking.faults import Fault, fault_of
@@ -117,6 +118,9 @@ class Recorder:
     def _work(self) -> None:
         try:
             self._deliver_until_told()
+        except HaltError as halt:  # the driver's own thread meets it too, and tells
+            self._is_broken = True
+            log.info("The rest is delivered later: %s", halt)
         except Exception:
             self._is_broken = True
             log.exception(

@@ -19,7 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from genotune.full_disk import full_disk
 from genotune.trainables.sequence_network_model import LinkedNetwork, check_shape
+from genotune.trainables.torch_process import is_of_process
 from genotune.trainables.trainable import FitError
 
 
@@ -74,6 +76,8 @@ def build_network(source: Source, *, arguments: Mapping[str, Any], windows: Wind
         told = {name: value for name, value in windows._asdict().items() if name in known}
         network = make(**{**told, **arguments})
     except (Exception, SystemExit) as error:
+        if is_of_process(error):
+            raise
         raise _fit_error(error, source, "can't be built") from error
     what = f"{source.file}: {source.class_name}"
     if not isinstance(network, nn.Module):
@@ -86,8 +90,7 @@ def build_network(source: Source, *, arguments: Mapping[str, Any], windows: Wind
 
 def named(error: Exception, source: Source) -> FitError | None:
     """The error of a fit with file and line, if it came out of the network; None if it came from elsewhere."""
-    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    if out_of_memory or isinstance(error, FitError):
+    if is_of_process(error) or full_disk(error) or isinstance(error, FitError):
         return None
     if type(error).__module__.startswith("torch._dynamo"):
         return _fit_error(error, source, "can't be compiled (`compile: false` would leave it as it is)")
@@ -132,6 +135,8 @@ def _try(network: nn.Module, source: Source, windows: Windows) -> None:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             outputs = network(one_hot)
     except Exception as error:
+        if is_of_process(error):
+            raise
         raise _fit_error(error, source, f"failed on a batch of shape {tuple(one_hot.shape)}") from error
     what = f"{source.file}: {source.class_name}"
     try:

@@ -1,11 +1,28 @@
 """A process that fits networks: its threads, its part of the GPU, its kernels, and the seeds of what is random."""
 
 import os
+from typing import Final
 
 import numpy as np
 import torch
 
 from genotune.trainables.trainable import FitPlan
+
+_BROKEN: Final = ("CUDA error", "cuDNN error", "NCCL error", "HIP error")
+"""How torch begins what a GPU failed with, where that is no AcceleratorError (cuBLAS: a CUDA error too).
+
+Source: torch 2.13, ATen/cuda/Exceptions.h and c10d/NCCLUtils.hpp; HIP's are these with the name replaced.
+"""
+
+
+def is_of_process(error: BaseException) -> bool:
+    """Whether an error is of the process and not of a network: no memory, or a GPU that failed.
+
+    After the first error of a GPU every call to it fails in this process, so that no other trial may run in it.
+    """
+    if isinstance(error, MemoryError | torch.OutOfMemoryError | torch.AcceleratorError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _BROKEN)
 
 
 def prepare_process(plan: FitPlan) -> None:

@@ -1,5 +1,6 @@
 """A network from the text of a file works as one that is imported; what goes wrong in it has its file and line."""
 
+import errno
 import linecache
 import sys
 import traceback
@@ -202,6 +203,25 @@ def test_what_came_out_of_the_network_is_named():
 @pytest.mark.parametrize("error", [MemoryError("short"), torch.OutOfMemoryError("short"), FitError("told in short")])
 def test_memory_that_is_short_may_be_tried_again_and_what_is_told_is_told(error):
     assert named(*raised_within(error)) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: an illegal memory access; in short"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED, in short"),
+        OSError(errno.ENOSPC, "No space left on device: short"),
+    ],
+)
+def test_what_a_gpu_or_a_disk_fails_with_is_no_fault_of_the_network(error):
+    assert named(*raised_within(error)) is None
+
+
+def test_a_gpu_that_fails_while_a_network_is_tried_is_no_fault_of_the_network():
+    head = "    def forward(self, x):\n"
+    broken = changed((head, f"{head}        raise torch.AcceleratorError('CUDA error: unspecified launch failure')\n"))
+    with pytest.raises(torch.AcceleratorError, match="unspecified launch failure"):
+        build(f"import torch\n{broken}")
 
 
 def test_what_comes_from_elsewhere_is_left_as_it_is():

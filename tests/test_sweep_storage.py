@@ -1,0 +1,122 @@
+"""Sweeps whose checkpoints go to a storage, over real HTTP: nothing is lost with the folder of the machine."""
+
+import os
+import shutil
+import signal
+
+import pytest
+
+from genotune.journal import read_state
+from s3_server import S3
+from sweeps import assert_record_is_complete, curves, events, start, sweep_folder, undisturbed, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+ONE = "trials: {concurrent: 1}\n"
+LONG = (
+    ("{kind: asha, max_epochs: 4, reduction_factor: 2}", "{kind: none, max_epochs: 30}"),
+    ("trials: 5", "trials: 2"),
+)
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    with S3(monkeypatch) as s3:
+        s3.make_bucket("box")
+        yield s3
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """What the sweep comes to without a fault, and without a storage."""
+    return undisturbed(tmp_path_factory.mktemp("undisturbed"), *LONG)
+
+
+@pytest.fixture(params=["s3://box/lab", "kept"])
+def place(request, s3):
+    """What the spec says of its storage."""
+    return request.param
+
+
+def test_a_sweep_whose_checkpoints_are_all_lost_on_its_machine_goes_on_from_the_storage(
+    genotune, edited, tmp_path, expected, place
+):
+    spec = edited(*LONG)
+    spec = edited((ONE, f"{ONE}storage: {place}\n"))
+    process = start(spec, tmp_path, "run", spec)
+    folder = wait_for(tmp_path, lambda state: 1 in state.trials and bool(state.trials[1].curve), process, timeout_s=300)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    n_before = len(events(folder, "report"))
+    shutil.rmtree(folder / "trials")
+    result = genotune("resume", folder.name)
+    assert result.returncode == 0, result.stdout + result.stderr
+    state = read_state(folder)
+    assert curves(state) == curves(expected)
+    assert {**state.winner} == {**expected.winner}
+    assert state.scores == expected.scores
+    reports = [(event.values["trial"], event.values["epoch"]) for event in events(folder, "report")]
+    assert len(reports) == len(set(reports)) == 60 > n_before
+    assert_record_is_complete(tmp_path, state)
+
+
+def test_a_storage_keeps_the_best_and_the_last_of_each_trial_and_what_the_winner_was_refitted_to(
+    genotune, edited, tmp_path, s3
+):
+    spec = edited((ONE, f"{ONE}storage: s3://box/lab\nevaluation: {{refit: true}}\n"))
+    result = genotune("run", spec)
+    assert result.returncode == 0, result.stdout + result.stderr
+    folder = sweep_folder(tmp_path)
+    here = {
+        str(path.relative_to(folder)) for path in (folder / "trials").glob("trial-*/epoch-*") if not path.suffix
+    } | {"refitted"}
+    notes = [key for key in s3.keys("box", f"lab/{folder.name}/") if key.endswith(".whole")]
+    assert {key.removeprefix(f"lab/{folder.name}/").removesuffix(".whole") for key in notes} == here
+    contents = {key.split(f"lab/{folder.name}/")[1] for key in s3.keys("box") if not key.endswith(".whole")}
+    n_files = sum(1 for name in here for path in (folder / name).rglob("*") if path.is_file())
+    assert len(contents) == n_files
+
+
+def test_a_winner_whose_folder_is_lost_is_registered_from_the_storage(genotune, edited, tmp_path, s3):
+    away = "tracking: {uri: 'http://127.0.0.1:9'}\n"
+    result = genotune("run", edited((ONE, f"{ONE}storage: s3://box/lab\n{away}")))
+    folder = sweep_folder(tmp_path)
+    assert read_state(folder).registered is None, result.stderr
+    shutil.rmtree(folder / "trials")
+    kept = folder / "spec.yaml"
+    kept.write_text(kept.read_text().replace(away, ""))
+    result = genotune("sync", folder.name)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert read_state(folder).registered["name"] == "tiny"
+
+
+def test_a_storage_that_refuses_is_told_before_anything_runs(genotune, edited, tmp_path, s3):
+    spec = edited((ONE, f"{ONE}storage: s3://nobodys/lab\n"))
+    for command in ("check", "run"):
+        result = genotune(command, spec)
+        assert result.returncode == 2, result.stdout + result.stderr
+        assert "tiny.yaml:24: storage: s3://nobodys/lab: no such bucket. Make it, or name another." in result.stderr
+    assert not (tmp_path / ".genotune" / "sweeps").exists()
+
+
+def test_a_storage_that_goes_away_interrupts_the_sweep_which_goes_on_when_it_is_back(
+    genotune, edited, tmp_path, s3, expected
+):
+    spec = edited(*LONG)
+    spec = edited((ONE, "trials: {concurrent: 1, timeout_minutes: 0.5}\nstorage: s3://box/lab\n"))
+    process = start(spec, tmp_path, "run", spec)
+    folder = wait_for(tmp_path, lambda state: 0 in state.trials and bool(state.trials[0].curve), process, timeout_s=300)
+    s3.stop()
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 2, errors
+    assert "s3://box/lab" in errors
+    assert "can't be reached" in errors
+    assert f"Then: genotune resume {folder.name}" in errors
+    state = read_state(folder)
+    assert state.status == "interrupted"
+    assert [trial.status for trial in state.trials.values()] == ["killed"]
+    s3.start()
+    result = genotune("resume", folder.name)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert curves(read_state(folder)) == curves(expected)
+    assert_record_is_complete(tmp_path, read_state(folder))
