@@ -217,7 +217,7 @@ def test_a_full_disk_is_told_and_no_event_is_taken_after_it(tmp_path):
             journal.append("interrupted", reason="y")
         assert heard == []
     with Journal(tmp_path) as journal:
-        assert [event.kind for event in journal.events] == ["driver_started"]
+        assert [event.kind for event in journal.events()] == ["driver_started"]
         journal.append("interrupted", reason="z")
         assert journal.state.status == "interrupted"
 
