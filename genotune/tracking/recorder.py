@@ -136,6 +136,7 @@ class Recorder:
         if not self._is_open:
             self._open()
         last = self._read_news()
+        self._translator.tell_front(self._changes)
         self._journal.sync()
         with _talking():
             self._record.apply(self._changes)
