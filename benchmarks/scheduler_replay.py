@@ -140,7 +140,7 @@ def read_table(name: str) -> Table:
         rows = list(csv.reader(file, delimiter="\t"))[1:]
     points = [Point(family, json.loads(row[1])) for row in rows]
     curves = np.array([[float(value) for value in row[3:]] for row in rows])
-    metric = spec.settings.objective.metric
+    metric = spec.settings.objectives[0].metric
     assert metric is not None
     direction = METRICS[metric].direction
     best = float(np.nanmax(curves) if direction == "maximize" else np.nanmin(curves))

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from genotune.errors import SweepError
@@ -52,6 +52,7 @@ class Controller:
         limits: where the sweep ends.
         seed: of the sweep; each trial's own comes from it and the trial's number.
         plateau: fresh, it learns the journal's trials; None: the sweep ends on none.
+        further_losses: of an epoch's metrics those that are further objectives, turned so that lower is better.
 
     Raises:
         SweepError: the journal was written under another spec: its trials are not of this space, or its decisions
@@ -67,6 +68,7 @@ class Controller:
         limits: Limits,
         seed: int,
         plateau: Plateau | None = None,
+        further_losses: Callable[[Mapping[str, float]], tuple[float, ...]] = lambda _: (),
     ) -> None:
         self.journal = journal
         self.limits = limits
@@ -74,6 +76,7 @@ class Controller:
         self._scheduler = scheduler
         self._seed = seed
         self._plateau = plateau
+        self._further_losses = further_losses
         self._ends: dict[str, Counter[str]] = {family: Counter() for family in searcher.families}
         self._running: set[int] = set()
         for event in journal.events():
@@ -239,7 +242,8 @@ class Controller:
         return decision.action
 
     def _decide(self, state: TrialState, epoch: int) -> Decision:
-        return self._scheduler.decide(state.number, state.family, epoch, state.curve[epoch])
+        value, further = state.curve[epoch], self._further_losses(state.metrics[epoch])
+        return self._scheduler.decide(state.number, state.family, epoch, value, further)
 
     def _end(self, state: TrialState, status: Literal["complete", "stopped", "failed"], reason: str) -> None:
         """Write down how a trial ended, and learn from it."""
@@ -248,7 +252,9 @@ class Controller:
         self._drop_what_fails()
 
     def _learn_end(self, state: TrialState, status: Literal["complete", "stopped", "failed"]) -> None:
-        self._searcher.tell(state.number, curve=state.curve, status=status)
+        losses = {epoch: self._further_losses(metrics) for epoch, metrics in state.metrics.items()}
+        further = {epoch: values for epoch, values in losses.items() if values}
+        self._searcher.tell(state.number, curve=state.curve, status=status, further=further)
         self._ends[state.family][status] += 1
         if self._plateau is not None:
             self._plateau.tell(list(state.curve.values()))

@@ -48,6 +48,8 @@ def candidates(
 ) -> list[Candidate]:
     """The best checkpoint of each trial, the best first; the earlier epoch and trial where two are equal.
 
+    Of trials that are equal in the primary of several objectives, those that are better in the further ones come first.
+
     Args:
         state: of the sweep.
         folder: the trials' folder; a checkpoint that is no longer there can't win.
@@ -63,7 +65,12 @@ def candidates(
         ]
         if there:
             found.append(min(there, key=lambda one: (-judge.higher_is_better(one.value), one.epoch)))
-    return sorted(found, key=lambda one: (-judge.higher_is_better(one.value), one.trial))
+
+    def place(one: Candidate) -> tuple[float, ...]:
+        further = judge.further_losses(state.trials[one.trial].metrics[one.epoch])
+        return (-judge.higher_is_better(one.value), *further, one.trial)
+
+    return sorted(found, key=place)
 
 
 def choose_finalists(

@@ -1,12 +1,14 @@
 """How models are judged: what of the store they learn from, and their scores on one set of bins or samples."""
 
+import math
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from genotune.calibration import diagnosis
 from genotune.columns import TargetKind
-from genotune.metrics import METRICS, RECORDED, Direction
+from genotune.metrics import COSTS, RECORDED, Direction, direction_of
 from genotune.scoring import score, score_samples
 from genotune.store import FloatArray, GenotypeStore, IntArray, SequenceStore, Splits, Store, TraitsStore
 from genotune.trainables.kept import Kept
@@ -20,30 +22,52 @@ class Judge(NamedTuple):
     """How every trial of a sweep is judged.
 
     Attributes:
-        metric: the objective.
+        metric: the objective; of several the primary one.
         kind: what is predicted.
         bin_bp: width of the bins of a signal; None of anything else.
         strata: names of sets of peaks; metrics are given of the bins inside and outside each of them too.
+        further: the other objectives, metrics or costs.
     """
 
     metric: str
     kind: TargetKind = "signal"
     bin_bp: int | None = None
     strata: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
 
     @property
     def direction(self) -> Direction:
         """Whether higher or lower is better."""
-        return METRICS[self.metric].direction
+        return direction_of(self.metric)
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """All of them, the primary one first."""
+        return (self.metric, *self.further)
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The objective first, then what is recorded beside it."""
-        return tuple(dict.fromkeys((self.metric, *RECORDED[self.kind])))
+        """The objectives first, then what is recorded beside them; no costs."""
+        return tuple(name for name in dict.fromkeys((*self.objectives, *RECORDED[self.kind])) if name not in COSTS)
+
+    def value(self, scores: Mapping[str, float]) -> float:
+        """The primary objective among a model's scores; NaN if any objective is not a finite number."""
+        is_whole = all(math.isfinite(scores.get(name, math.nan)) for name in self.objectives)
+        return scores[self.metric] if is_whole or not self.further else math.nan
+
+    def further_losses(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
+        """The further objectives among the metrics of an epoch, turned so that lower is better."""
+        values = ((name, metrics.get(recorded_name(name), math.nan)) for name in self.further)
+        return tuple(value if direction_of(name) == "minimize" else -value for name, value in values)
 
     def higher_is_better(self, value: float) -> float:
         """The objective, turned so that higher is better."""
         return value if self.direction == "maximize" else -value
+
+
+def recorded_name(name: str) -> str:
+    """What a metric on validation, or a cost, is called among a trial's metrics: 'validation.mse', 'n_parameters'."""
+    return name if name in COSTS else f"validation.{name}"
 
 
 def fold_metric(fold: int, metric: str) -> str:
@@ -123,9 +147,13 @@ def _score_traits(
 
 
 def validate(model: Model, store: Store, *, splits: Splits, judge: Judge) -> dict[str, float]:
-    """The sweep's metrics of a model on the validation split, the same bins or samples for every model."""
+    """The sweep's metrics of a model on the validation split, the same bins or samples for every model; and its costs.
+
+    Costs are told where they are objectives.
+    """
     tracks = None if splits.tracks is None else splits.tracks.validation
-    return score_model(model, store, members=splits.validation, judge=judge, tracks=tracks)
+    scores = score_model(model, store, members=splits.validation, judge=judge, tracks=tracks)
+    return scores | ({"n_parameters": float(model.n_parameters)} if "n_parameters" in judge.further else {})
 
 
 def _shares(known: tuple[str, ...], store: SequenceStore, tracks: IntArray) -> FloatArray | None:

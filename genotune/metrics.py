@@ -18,6 +18,10 @@ from genotune.store import Values
 
 Direction = Literal["maximize", "minimize"]
 
+COSTS: Final[Mapping[str, Direction]] = {"n_parameters": "minimize"}
+"""What a model costs, as it may be weighed against how well it predicts, with its direction. Seconds are not among
+them: they depend on what else a machine does, so that a sweep that is run again would decide otherwise."""
+
 _RATE_FLOOR: Final = 1e-6
 """Lowest rate that a Poisson metric knows: a prediction of exactly zero would make one count infinitely unlikely."""
 
@@ -60,6 +64,11 @@ class Metric(NamedTuple):
         if not observed.size or not (np.isfinite(observed).all() and np.isfinite(expected).all()):
             return float("nan")
         return float(self.formula(observed, expected))
+
+
+def direction_of(name: str) -> Direction:
+    """Whether more or less of a metric or a cost is better."""
+    return COSTS[name] if name in COSTS else METRICS[name].direction
 
 
 def metric_problem(name: str, kind: TargetKind) -> str | None:

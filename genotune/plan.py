@@ -136,11 +136,13 @@ def make_plan(spec: Spec, *, data: SourcePlan | None = None) -> SweepPlan:
         problems.append(Problem(("evaluation", "predictions"), message))
     if problems:
         raise spec_error(spec, problems)
+    first, *further = settings.objectives
     judge = Judge(
-        metric=settings.objective.metric or DEFAULT_METRIC[data.target],
+        metric=first.metric or DEFAULT_METRIC[data.target],
         kind=data.target,
-        bin_bp=settings.data.objective_bin_bp(settings.objective.bin_bp),
+        bin_bp=settings.data.objective_bin_bp(first.bin_bp),
         strata=settings.evaluation.strata,
+        further=tuple(objective.metric for objective in further if objective.metric is not None),
     )
     return SweepPlan(
         spec=spec,

@@ -25,6 +25,7 @@ from genotune.events import Event
 from genotune.extension import extended_budget
 from genotune.face import Face, Outcome
 from genotune.facts import check_same_files, sweep_facts
+from genotune.front import write_front
 from genotune.full_disk import full_disk
 from genotune.going_on import GoingOn, agreed_limits
 from genotune.journal import Journal
@@ -212,6 +213,7 @@ def _work(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> 
         if winner is None:
             raise SweepError(f"{trials}: the checkpoints of this sweep are gone; no winner can be loaded.")
         journal.append("winner", **winner._asdict())
+        write_front(journal.state, journal.path.parent)
         final = store
         if plan.refits:
             face.stage("Fitting the winner on training and validation together")
@@ -240,6 +242,7 @@ def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judg
         limits=limits_of(budget, concurrent=settings.trials.concurrent),
         seed=settings.search.seed,
         plateau=None if budget.plateau is None else budget.plateau.build(judge.direction),
+        further_losses=judge.further_losses,
     )
     setup = TrialSetup(
         splits=plan.trial_splits,

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from genotune.evaluation import BASELINE, COVARIATES, baseline_title
 from genotune.face import Outcome
+from genotune.front import FRONT_FILE, front_of, front_words
 from genotune.judging import Judge
 from genotune.limits import Spent
 from genotune.metrics import METRICS
@@ -42,6 +43,7 @@ def summary(outcome: Outcome) -> list[str]:
         ),
         *(f"  {line}" for line in family_lines(state, metric, now_s=state.last_s)),
         *(f"  {line}" for line in finalist_lines(state, plan.judge, winner=trial.number)),
+        *(f"  {line}" for line in front_lines(state)),
         f"  {_counts(state)}{_why_so_few(state)}; record in {short_path(outcome.folder)}",
     ]
     lacks = [f"{outcome.n_left} events"] * (outcome.n_left > 0) + ["the winner's model"] * (state.registered is None)
@@ -158,6 +160,12 @@ def finalist_lines(state: SweepState, judge: Judge, *, winner: int) -> list[str]
         family = state.trials[winner].family
         rows.append((-math.inf, f"{family} is simpler and within one standard error of the best mean, so it won"))
     return [line for _, line in rows]
+
+
+def front_lines(state: SweepState) -> list[str]:
+    """Which trials no other beats in all objectives, and what names their checkpoints; nothing of one objective."""
+    front = front_of(state)
+    return [] if front is None else [f"{front_words(front, state)}; their checkpoints: {FRONT_FILE}"]
 
 
 def trait_lines(state: SweepState, metric: str, *, title: str) -> list[str]:

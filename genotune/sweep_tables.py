@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from genotune.front import front_words, further_cells
 from genotune.summary import (
     draw_words,
     duration,
@@ -65,7 +66,10 @@ def _whole(view: SweepView, *, n_trials: int) -> RenderableType:
     """Head, families and the last trials."""
     state = view.state
     trials = list(state.trials.values())
-    table = _table("trial", "family", "status", "epoch", f"{view.metric} (best)", "draw", "reason")
+    front = view.front
+    further = [objective.name for objective in view.objectives[1:]]
+    marks = [] if front is None else ["front"]
+    table = _table("trial", "family", "status", "epoch", f"{view.metric} (best)", *further, *marks, "draw", "reason")
     for trial in trials[-n_trials:]:
         last = trial.curve.get(trial.epoch, float("nan"))
         table.add_row(
@@ -74,6 +78,8 @@ def _whole(view: SweepView, *, n_trials: int) -> RenderableType:
             view.status_of(trial),
             str(trial.epoch),
             f"{number(last)} ({number(view.best(trial))})",
+            *further_cells(trial, view.objectives),
+            *([] if front is None else ["yes" if trial.number in front.trials else ""]),
             Text(draw_words(trial)),
             Text(last_line(trial.reason)),
         )
@@ -101,6 +107,9 @@ def _head(view: SweepView) -> list[Text]:
         lines.append(
             Text(f"{title}: {view.metric} {number(view.best(leader))}, {leader.family} of trial {leader.number}")
         )
+    front = view.front
+    if front is not None:
+        lines.append(Text(front_words(front, state)))
     tested = state.scores.get("winner", {}).get(view.metric)
     if tested is not None:
         lines.append(Text(f"test, {tested_words(state, view.metric)}: {view.metric} {number(tested)}"))

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import yaml
 
 from genotune.errors import SweepError
+from genotune.front import Front, Objective, checkpoint_of, front_of, objectives_of, standing_of
 from genotune.journal import JOURNAL_FILE, JournalReader, is_held
 from genotune.limits import Spent, spent_of
 from genotune.settings import build
@@ -73,6 +74,16 @@ class SweepView(NamedTuple):
         """A trial's best objective; NaN if it has none."""
         finite = [value for value in trial.curve.values() if math.isfinite(value)]
         return (max if self.direction == "maximize" else min)(finite, default=math.nan)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All objectives, the primary one first; none before the sweep has begun."""
+        return objectives_of(self.state.facts)
+
+    @property
+    def front(self) -> Front | None:
+        """The trials that no other beats in all objectives; None where there is one objective."""
+        return front_of(self.state)
 
     @property
     def leader(self) -> TrialState | None:
@@ -163,6 +174,7 @@ def plain_sweep(view: SweepView, *, with_trials: bool) -> dict[str, Any]:
         "folder": str(view.folder),
         "status": view.status,
         "objective": {"metric": view.metric, "direction": view.direction},
+        "further_objectives": [{"metric": one.name, "direction": one.direction} for one in view.objectives[1:]],
         "budget": None if view.budget is None else view.budget.model_dump(mode="json"),
         "spent": {"hours": round(view.active_s / 3600, 6), "epochs": state.n_epochs, "cost": _cost(view)},
         "trials": {"proposed": len(state.trials), **view.counts},
@@ -171,6 +183,7 @@ def plain_sweep(view: SweepView, *, with_trials: bool) -> dict[str, Any]:
         "best": None
         if leader is None
         else {"trial": leader.number, "family": leader.family, "value": _finite(view.best(leader))},
+        "front": _plain_front(view),
         "winner": None if state.winner is None else dict(state.winner),
         "scores": {subject: dict(metrics) for subject, metrics in state.scores.items()},
         "registered": None if state.registered is None else dict(state.registered),
@@ -188,6 +201,7 @@ def _plain_trial(view: SweepView, trial: TrialState) -> dict[str, Any]:
         "status": view.status_of(trial),
         "epoch": trial.epoch,
         "best": _finite(view.best(trial)),
+        "objectives": _plain_objectives(view, trial),
         "curve": {epoch: _finite(value) for epoch, value in sorted(trial.curve.items())},
         "params": dict(trial.params),
         "seed": trial.seed,
@@ -195,6 +209,33 @@ def _plain_trial(view: SweepView, trial: TrialState) -> dict[str, Any]:
         "device": trial.device,
         "ran_s": round(trial.ran_s(view.seen_s), 3),
     }
+
+
+def _plain_front(view: SweepView) -> list[dict[str, Any]] | None:
+    """None of a sweep with one objective."""
+    front = view.front
+    if front is None:
+        return None
+    return [
+        {
+            "trial": one.trial,
+            "family": view.state.trials[one.trial].family,
+            "epoch": one.epoch,
+            "objectives": _by_name(view.objectives, one.values),
+            "checkpoint": checkpoint_of(view.state.trials[one.trial], one.epoch) or None,
+        }
+        for one in front.standings
+    ]
+
+
+def _plain_objectives(view: SweepView, trial: TrialState) -> dict[str, float] | None:
+    """At the epoch that the trial stands for; None if it has nothing to show."""
+    standing = standing_of(trial, view.objectives) if view.objectives else None
+    return None if standing is None else _by_name(view.objectives, standing.values)
+
+
+def _by_name(objectives: tuple[Objective, ...], values: tuple[float, ...]) -> dict[str, float]:
+    return {objective.name: value for objective, value in zip(objectives, values, strict=True)}
 
 
 def _budget(state: SweepState) -> Budget | None:

@@ -16,6 +16,7 @@ from genotune.check import Checked
 from genotune.controller import Controller
 from genotune.extension import extended_budget
 from genotune.face import Outcome
+from genotune.front import front_of, front_words, further_cells, objectives_of
 from genotune.group_plan import GroupForecast
 from genotune.group_summary import forecast_lines, group_summary
 from genotune.limits import budget_words, spent_of
@@ -164,14 +165,19 @@ class Terminal:
             best_words = "" if best is None else f"; best so far {best_value(best, metric):.4f} (trial {best.number})"
             end = f"{trial.status} after epoch {trial.epoch} ({last_line(trial.reason)})"
             value = number(best_value(trial, metric))
-            self._out.print(f"trial {trial.number:>3} {trial.family} {end}: {metric} {value}{best_words}", markup=False)
+            further = self._plan.judge.further
+            cells = further_cells(trial, objectives_of(state.facts))
+            values = "".join(f", {name} {cell}" for name, cell in zip(further, cells, strict=True))
+            line = f"trial {trial.number:>3} {trial.family} {end}: {metric} {value}{values}{best_words}"
+            self._out.print(line, markup=False)
         told.open, told.n_trials = set(state.unended), len(state.trials)
 
     def _table(self, controller: Controller) -> RenderableType:
         assert self._plan is not None
         state, metric = controller.journal.state, self._plan.judge.metric
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for header in ("trial", "family", "epoch", f"{metric} (best)", "draw"):
+        objectives = objectives_of(state.facts)
+        for header in ("trial", "family", "epoch", f"{metric} (best)", *self._plan.judge.further, "draw"):
             table.add_column(header, no_wrap=True)
         for trial in state.trials.values():
             if trial.is_live:
@@ -181,6 +187,7 @@ class Terminal:
                     trial.family,
                     f"{trial.epoch}/{self._plan.families[trial.family].max_epochs}",
                     f"{number(last)} ({number(best_value(trial, metric))})",
+                    *further_cells(trial, objectives),
                     draw_words(trial),
                 )
         families = family_lines(state, metric, now_s=time.time())
@@ -201,7 +208,9 @@ class Terminal:
         )
         parts = ", ".join(f"{count} {words}" for words, count in counts.items())
         trials = f"{len(state.trials)} of {budget.trials} trials: {parts}; {spent}"
-        return f"{trials}\nbest {metric}: {best_words}"
+        front = front_of(state)
+        front_line = "" if front is None else f"\n{front_words(front, state)}"
+        return f"{trials}\nbest {metric}: {best_words}{front_line}"
 
     def _rungs(self, controller: Controller) -> str:
         lines = [
@@ -260,7 +269,8 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize], prices: Prices | Non
         )
     where = "" if plan.judge.bin_bp is None else f" in {plan.judge.bin_bp}-bp bins"
     judged_on = "validation" if not plan.trial_folds else f"the mean over {plan.judged_on}"
-    out.print(f"objective: {plan.judge.metric}{where} of {judged_on}")
+    further = f"; against {', '.join(plan.judge.further)}" if plan.judge.further else ""
+    out.print(f"objective: {plan.judge.metric}{where} of {judged_on}{further}")
     for family, forecast in plan.families.items():
         out.print(f"{family}: {_forecast_words(forecast, machines)}")
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from genotune.checkpoints import Checkpoint, CheckpointFolder
 from genotune.full_disk import full_disk
-from genotune.judging import Judge, lesson_of, validate
+from genotune.judging import Judge, lesson_of, recorded_name, validate
 from genotune.storage import Storage
 from genotune.store import Splits, Store
 from genotune.trainables import build_trainable
@@ -56,7 +56,7 @@ class EpochReport(NamedTuple):
     """What a trial says at the end of an epoch.
 
     Attributes:
-        value: the objective, in its own direction; NaN where it is not a number.
+        value: the objective, in its own direction; of several the primary one. NaN where one is not a number.
         checkpoint: path relative to `TrialSetup.folder`.
     """
 
@@ -111,8 +111,8 @@ def fit_trial(
     def keep(progress: Progress) -> float:
         assert folder is not None, "rank 0 has one"
         scores = validate(progress.model, store, splits=setup.splits, judge=setup.judge)
-        value = scores[setup.judge.metric]
-        metrics = {**progress.metrics, **{f"validation.{name}": number for name, number in scores.items()}}
+        value = setup.judge.value(scores)
+        metrics = {**progress.metrics, **{recorded_name(name): number for name, number in scores.items()}}
         checkpoint = folder.write(progress, score=setup.judge.higher_is_better(value), metrics=metrics)
         send(EpochReport(progress.epoch, value, metrics, str(checkpoint.path.relative_to(setup.folder))))
         return setup.judge.higher_is_better(value)
@@ -174,7 +174,7 @@ def check_finite(progress: Progress) -> None:
 
 def report_again(last: Checkpoint, setup: TrialSetup) -> EpochReport:
     """What a trial said at its last checkpoint."""
-    value = last.metrics[f"validation.{setup.judge.metric}"]
+    value = setup.judge.value({name: last.metrics[recorded_name(name)] for name in setup.judge.objectives})
     return EpochReport(last.epoch, value, last.metrics, str(last.path.relative_to(setup.folder)))
 
 

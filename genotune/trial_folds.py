@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from genotune.judging import Judge, fold_metric, lesson_of, validate
+from genotune.judging import Judge, fold_metric, lesson_of, recorded_name, validate
 from genotune.store import Splits, Store
 from genotune.trainables import build_trainable
 from genotune.trainables.kept import keep_for_folds
@@ -84,7 +84,7 @@ def fit_on_folds(
             shutil.rmtree(draft)
             return
         metrics = _together([_read(state) for state in after], setup.judge)
-        value = metrics[f"validation.{setup.judge.metric}"]
+        value = setup.judge.value({name: metrics[recorded_name(name)] for name in setup.judge.objectives})
         last = folder.finish(draft, epoch, score=setup.judge.higher_is_better(value), metrics=metrics)
         send(EpochReport(epoch, value, metrics, str(last.path.relative_to(setup.folder))))
 
@@ -104,7 +104,7 @@ def _advance(
     def report(progress: Progress) -> None:
         check_finite(progress)
         scores = validate(progress.model, store, splits=splits, judge=judge)
-        progress.save_state(into, value=judge.higher_is_better(scores[judge.metric]))
+        progress.save_state(into, value=judge.higher_is_better(judge.value(scores)))
         raise _EpochEnded(_FoldEpoch(progress.metrics, scores))
 
     into.mkdir()
@@ -130,7 +130,7 @@ def _read(folder: Path) -> _FoldEpoch:
 def _together(folds: Sequence[_FoldEpoch], judge: Judge) -> dict[str, float]:
     """Means over the folds; of the objective its standard deviation, and each fold's own too."""
     metrics = _means([fold.metrics for fold in folds])
-    metrics |= {f"validation.{name}": value for name, value in _means([fold.scores for fold in folds]).items()}
+    metrics |= {recorded_name(name): value for name, value in _means([fold.scores for fold in folds]).items()}
     values = [fold.scores[judge.metric] for fold in folds]
     metrics[f"validation.{judge.metric}_sd"] = float(np.std(values, ddof=1))
     return metrics | {fold_metric(fold, judge.metric): value for fold, value in enumerate(values)}

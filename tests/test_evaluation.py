@@ -174,6 +174,8 @@ class Flat(SequenceModel):
     def __init__(self):
         self.asked = 0
 
+    n_parameters = 0
+
     def predict(self, codes):
         self.asked += 1
         return np.arange(len(codes), dtype=np.float32).reshape(-1, 1, 1)
@@ -203,3 +205,14 @@ def test_the_test_split_is_scored_once_in_a_sweeps_life(journal):
 
 def test_what_is_not_defined_is_left_out_of_the_record():
     assert finite({"a": 1.0, "b": math.nan, "c": -math.inf}) == {"a": 1.0}
+
+
+def test_of_trials_that_are_equal_in_the_primary_objective_one_that_is_not_beaten_wins(journal):
+    for trial, mse in ((0, 0.5), (1, 0.25), (2, 0.4)):
+        path = f"trial-{trial}/epoch-1"
+        metrics = {"validation.pearson": 0.5, "validation.mse": mse}
+        journal.append("report", trial=trial, epoch=1, value=0.5, metrics=metrics, checkpoint=path)
+        (journal.path.parent / path).mkdir(parents=True)
+    folder = journal.path.parent
+    assert choose_winner(journal.state, folder, Judge("pearson", further=("mse",))).trial == 1
+    assert choose_winner(journal.state, folder, Judge("pearson")).trial == 0

@@ -41,6 +41,10 @@ class Constant(SequenceModel):
         self.tracks = tuple(values)
         self.values = np.array(list(values.values()), dtype=np.float32)
 
+    @property
+    def n_parameters(self):
+        return len(self.values)
+
     def predict(self, codes):
         return np.tile(self.values[:, None], (len(codes), 1, 4))
 
@@ -205,3 +209,28 @@ def test_where_a_score_of_one_trait_is_not_defined_their_mean_is_not_either():
     scores = validate(model, store, splits=splits, judge=Judge("pearson", kind="quantitative"))
     assert np.isnan([scores["pearson"], scores["pearson/weight"]]).all()
     assert scores["pearson/height"] > 0.5
+
+
+def test_of_several_objectives_the_primary_one_counts_unless_another_is_no_number():
+    judge = Judge("pearson", "quantitative", further=("mse", "n_parameters"))
+    scores = {"pearson": 0.5, "mse": 0.1, "n_parameters": 7.0}
+    assert judge.value(scores) == 0.5
+    assert np.isnan(judge.value({**scores, "mse": np.nan}))
+    assert np.isnan(judge.value({"pearson": 0.5, "mse": 0.1}))
+    assert Judge("pearson", "quantitative").value({"pearson": 0.5, "mse": np.nan}) == 0.5
+
+
+def test_further_objectives_are_turned_so_that_lower_is_better_whatever_their_direction():
+    judge = Judge("mse", "quantitative", further=("pearson", "mae", "n_parameters"))
+    metrics = {"validation.pearson": 0.5, "validation.mae": 0.25, "n_parameters": 7.0, "validation.mse": 3.0}
+    assert judge.further_losses(metrics) == (-0.5, 0.25, 7.0)
+    assert np.isnan(judge.further_losses({})).all()
+    assert Judge("mse").further_losses(metrics) == ()
+
+
+def test_the_size_of_a_model_is_told_where_it_is_an_objective_and_never_on_the_test_split():
+    store, splits = store_of(np.ones((1, 4)), tracks=("a",)), Splits(WHOLE, WHOLE)
+    judge = MAE._replace(further=("n_parameters",))
+    assert validate(Constant(a=2.0), store, splits=splits, judge=judge)["n_parameters"] == 1.0
+    assert "n_parameters" not in validate(Constant(a=2.0), store, splits=splits, judge=MAE)
+    assert "n_parameters" not in score_model(Constant(a=2.0), store, members=WHOLE, judge=judge)

@@ -21,6 +21,7 @@ LAYERS = [
         "judging",
         "checkpoints",
         "events",
+        "front",
         "journal",
         "sweep_state",
         "tracking",

@@ -43,7 +43,13 @@ def test_train_may_name_its_contigs(edited):
 
 
 def test_the_objective_is_the_usual_one_on_the_bins_of_the_store_if_none_is_said(edited):
-    assert plan_of(edited(("objective: {metric: pearson, bin_bp: 16}\n", ""))).judge == ("pearson", "signal", 16, ())
+    assert plan_of(edited(("objective: {metric: pearson, bin_bp: 16}\n", ""))).judge == (
+        "pearson",
+        "signal",
+        16,
+        (),
+        (),
+    )
 
 
 def test_an_objective_that_does_not_fit_a_signal_is_refused_at_its_line(edited):

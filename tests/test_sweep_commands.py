@@ -187,3 +187,20 @@ def test_a_trial_whose_process_dies_again_and_again_fails_with_the_last_lines_of
     assert "about to die" in result.stderr
     state = read_state(sweep_folder(tmp_path))
     assert {trial.status for trial in state.trials.values()} == {"failed"}
+
+
+def test_status_shows_all_objectives_and_the_front(genotune, tmp_path):
+    folder = tmp_path / ".genotune" / "sweeps" / "two-261121-abcdef"
+    folder.mkdir(parents=True)
+    with Journal(folder) as journal:
+        objective = {"metric": "pearson", "direction": "maximize", "further": ["n_parameters"]}
+        journal.append("sweep_started", objective=objective, resolved_text="budget: {trials: 4}\n")
+        for number, n in enumerate((1000, 2000)):
+            run_trial(journal, number, [])
+            metrics = {"validation.pearson": 0.5, "n_parameters": n}
+            journal.append("report", trial=number, epoch=1, value=0.5, metrics=metrics, checkpoint=None)
+    shown = genotune("status", "two").stdout
+    assert "1 of 2 trials are on the front: 0 (pearson 0.5000, n_parameters 1,000)" in shown
+    assert re.search(r"epoch +pearson \(best\) +n_parameters +front +draw", shown)
+    assert re.search(r"0 +toy +waiting +1 +0\.5000 \(0\.5000\) +1,000 +yes", shown)
+    assert re.search(r"1 +toy +waiting +1 +0\.5000 \(0\.5000\) +2,000 *\n", shown)

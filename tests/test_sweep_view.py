@@ -126,3 +126,33 @@ def test_a_trial_that_is_not_there_is_named_with_those_that_are(tmp_path):
         run_trial(journal, 1, [])
     with pytest.raises(SweepError, match=r"there is no trial 3; its 2 trials are numbered from 0 to 1"):
         trial_of(view_of(tmp_path), 3)
+
+
+def test_the_front_of_several_objectives_is_told_with_the_values_of_every_trial(tmp_path):
+    tmp_path.mkdir(exist_ok=True)
+    with Journal(tmp_path) as journal:
+        objective = {"metric": "pearson", "direction": "maximize", "further": ["n_parameters"]}
+        journal.append("sweep_started", **{**FACTS, "objective": objective})
+        for number, (value, n) in enumerate(((0.5, 10), (0.25, 20), (None, 5))):
+            run_trial(journal, number, [])
+            metrics = {"validation.pearson": value, "n_parameters": n}
+            journal.append("report", trial=number, epoch=1, value=value, metrics=metrics, checkpoint=f"t{number}/1")
+    plain = json.loads(json.dumps(plain_sweep(view_of(tmp_path), with_trials=True), allow_nan=False))
+    assert plain["objective"] == {"metric": "pearson", "direction": "maximize"}
+    assert plain["further_objectives"] == [{"metric": "n_parameters", "direction": "minimize"}]
+    values = {"pearson": 0.5, "n_parameters": 10}
+    assert plain["front"] == [
+        {"trial": 0, "family": "toy", "epoch": 1, "objectives": values, "checkpoint": "trials/t0/1"}
+    ]
+    assert [trial["objectives"] for trial in plain["each_trial"]] == [
+        values,
+        {"pearson": 0.25, "n_parameters": 20},
+        None,
+    ]
+
+
+def test_one_objective_has_no_front_to_tell(tmp_path):
+    with begin(tmp_path) as journal:
+        run_trial(journal, 0, [0.5])
+    plain = plain_sweep(view_of(tmp_path), with_trials=False)
+    assert (plain["front"], plain["further_objectives"]) == (None, [])

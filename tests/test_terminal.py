@@ -2,6 +2,7 @@
 
 import io
 import math
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -14,7 +15,7 @@ from genotune.judging import Judge
 from genotune.limits import Limits
 from genotune.plan import MachineSize, make_plan
 from genotune.spec import GroupSpec, Member, read_spec
-from genotune.summary import best_trial, draw_words, family_lines, finalist_lines, summary
+from genotune.summary import best_trial, draw_words, family_lines, finalist_lines, front_lines, summary
 from genotune.sweep_state import ScoredWinner
 from genotune.terminal import Terminal, show_plan
 
@@ -356,3 +357,52 @@ def test_the_plan_shows_how_many_workers_a_trial_has(edited, capsys):
     spec = edited(("budget: {trials: 5}", "budget: {trials: 5}\nresources: {poisson_cnn: {workers: 3, cpus: 2}}"))
     show_plan(make_plan(read_spec(spec)), [MachineSize(8, 0, 16, "this machine"), MachineSize(4, 0, 16, "another")])
     assert "3 workers with 2 CPUs and 0 GPUs each a trial, 2 at once" in capsys.readouterr().out
+
+
+def several(journal, plan):
+    """Two trials with two objectives: the second is smaller, and no better."""
+    plan = plan._replace(judge=plan.judge._replace(further=("n_parameters",)))
+    journal.append("sweep_started", objective={**plan.judge._asdict(), "direction": "maximize"})
+    for trial, (value, n) in enumerate(((0.5, 12_000), (0.25, 300))):
+        journal.append("proposed", trial=trial, family="poisson_cnn", picks={}, params={}, seed=0)
+        metrics = {"validation.pearson": value, "n_parameters": n}
+        journal.append("report", trial=trial, epoch=1, value=value, metrics=metrics, checkpoint=None)
+    return plan
+
+
+def test_with_several_objectives_each_is_told_of_every_trial_and_the_front_beside_the_best(plan, journal, monkeypatch):
+    plan = several(journal, plan)
+    controller = SimpleNamespace(journal=journal, scheduler=plan.spec.settings.scheduler.build("maximize"))
+    shown, told = io.StringIO(), io.StringIO()
+    with terminal_on(shown, monkeypatch, is_terminal=True) as terminal:
+        terminal.begin(plan, journal.path.parent)
+        terminal.trials(controller)
+        table = shown.getvalue()
+    journal.append("ended", trial=1, status="complete", reason="1 epoch")
+    with terminal_on(told, monkeypatch, is_terminal=False) as terminal:
+        terminal.begin(plan, journal.path.parent)
+        terminal.trials(controller)
+    front = (
+        "2 of 2 trials are on the front: 0 (pearson 0.5000, n_parameters 12,000), 1 (pearson 0.2500, n_parameters 300)"
+    )
+    assert front in table
+    [row] = [line for line in table.splitlines() if "1/4" in line and "12,000" in line]
+    assert row.split() == ["0", "poisson_cnn", "1/4", "0.5000", "(0.5000)", "12,000"]
+    assert "(1 epoch): pearson 0.2500, n_parameters 300; best so far 0.5000 (trial 0)" in told.getvalue()
+
+
+def test_the_summary_names_the_front_and_where_its_checkpoints_stand(plan, journal):
+    plan = several(journal, plan)
+    assert front_lines(journal.state) == [
+        "2 of 2 trials are on the front: 0 (pearson 0.5000, n_parameters 12,000), "
+        "1 (pearson 0.2500, n_parameters 300); their checkpoints: front.tsv"
+    ]
+
+
+def test_the_plan_names_all_objectives(edited, capsys):
+    changes = (
+        "{metric: pearson, bin_bp: 16}",
+        "[{metric: pearson, bin_bp: 16}, {metric: mse}, {metric: n_parameters}]",
+    )
+    show_plan(make_plan(read_spec(edited(changes))), [MachineSize(2, 0, 4, "here")])
+    assert "objective: pearson in 16-bp bins of validation; against mse, n_parameters\n" in capsys.readouterr().out

@@ -181,3 +181,24 @@ def test_a_trial_that_has_no_part_of_a_gpu_runs_on_the_cpu():
 
 def test_the_settings_of_a_trial_are_built_as_the_spec_built_them():
     assert build_trainable("poisson_cnn", PARAMS, SequenceStore.columns).schedule.patience == 1
+
+
+def test_several_objectives_are_reported_at_each_epoch_and_again_after_a_death(store, setup):
+    setup = setup._replace(judge=Judge("pearson", bin_bp=16, further=("mse", "n_parameters")))
+    before = reports_of(TASK, store, setup=setup, die_after=2)
+    last, *after = reports_of(TASK, store, setup=setup)
+    assert last == before[-1]
+    for report in (*before, *after):
+        assert report.value == report.metrics["validation.pearson"]
+        assert report.metrics["validation.mse"] > 0
+        model = load_model(setup.folder / after[-1].checkpoint / "model")
+        assert report.metrics["n_parameters"] == model.n_parameters > 0
+
+
+def test_an_epoch_at_which_a_further_objective_is_no_number_counts_for_none(store, setup, monkeypatch):
+    judge = Judge("pearson", bin_bp=16, further=("mse",))
+    monkeypatch.setattr("genotune.trial.validate", lambda *_, **__: {"pearson": 0.5, "mse": math.nan})
+    reports = reports_of(TASK, store, setup=setup._replace(judge=judge), die_after=1)
+    assert math.isnan(reports[0].value)
+    assert reports[0].metrics["validation.pearson"] == 0.5
+    assert math.isnan(reports_of(TASK, store, setup=setup._replace(judge=judge), die_after=1)[0].value)

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -137,6 +137,10 @@ def _place(kind: Any, location: tuple[int | str, ...]) -> _Place:
     owner: type[BaseModel] | None = None
     current = kind
     for step in location:
+        named = _named_by_tag(current, step)
+        if named is not None:
+            current = named
+            continue
         members = _members(current)
         # Only a union's tag stands in a location; a field may be called the same.
         tagged = [member for member in members if len(members) > 1 and _is_tagged(member, step)]
@@ -166,6 +170,14 @@ def _members(kind: Any) -> list[Any]:
     if origin in (Union, types.UnionType):
         return [member for argument in get_args(kind) for member in _members(argument) if member is not type(None)]
     return [kind]
+
+
+def _named_by_tag(kind: Any, tag: object) -> Any:
+    """The member of a union that pydantic calls so, without the name; None if none is."""
+    arguments = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else ()
+    named = (one for one in arguments if any(isinstance(mark, Tag) and mark.tag == tag for mark in get_args(one)[1:]))
+    found = next(named, None)
+    return None if found is None else get_args(found)[0]
 
 
 def _is_tagged(member: Any, tag: object) -> bool:

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from genotune.columns import TargetKind
 from genotune.data import SOURCES
 from genotune.errors import Problem, SpecError
-from genotune.metrics import metric_problem
 from genotune.settings import build
 from genotune.spec.code_files import CodeFiles, code_problems, read_code
 from genotune.spec.messages import did_you_mean, problem_of, problems_of
+from genotune.spec.objectives import bin_problems, objective_problems, problems_among_objectives
 from genotune.spec.schema import SpecFile
 from genotune.spec.yaml_source import YamlPath, YamlSource, YamlSyntaxError, parse_yaml
 from genotune.storage import place_fault
@@ -236,14 +235,6 @@ def _faults_at_ends(family: str, kind: type[Trainable[Any, Any]], template: Temp
     return list(faults)
 
 
-def objective_problems(settings: SpecFile, target: TargetKind | None) -> Iterator[Problem]:
-    """What is wrong with the objective for this kind of target; None: not known yet."""
-    metric = settings.objective.metric
-    fault = None if metric is None or target is None else metric_problem(metric, target)
-    if fault is not None:
-        yield Problem(("objective", "metric"), fault)
-
-
 def _wrong_split(settings: SpecFile) -> str:
     wanted = (
         "contig, contig_group, track or homology"
@@ -294,10 +285,9 @@ def _problems_of_folds(settings: SpecFile) -> Iterator[Problem]:
 
 def _crossed(settings: SpecFile, space: Space) -> Iterator[Problem]:
     """Faults that lie between two parts of the file."""
-    fault = settings.data.bin_fault(settings.objective.bin_bp)
-    if fault is not None:
-        yield Problem(("objective", "bin_bp"), fault)
+    yield from bin_problems(settings)
     yield from objective_problems(settings, settings.data.known_target)
+    yield from problems_among_objectives(settings)
     if settings.split.of != settings.data.splits_of:
         yield Problem(("split", "by"), _wrong_split(settings))
     yield from _problems_of_workers(settings, space)

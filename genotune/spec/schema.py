@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from genotune.data import AnySourceSettings
 from genotune.errors import describe
 from genotune.genome.splits import SplitSettings
-from genotune.metrics import METRICS
+from genotune.metrics import COSTS, METRICS
 from genotune.money import money_text
 from genotune.settings import Settings
 from genotune.spec.messages import did_you_mean
@@ -31,8 +31,9 @@ def _file_name(name: str) -> str:
 
 
 def _metric(name: str) -> str:
-    if name not in METRICS:
-        raise ValueError(f"unknown metric {name!r}.{did_you_mean(name, list(METRICS))}")
+    known = [*METRICS, *COSTS]
+    if name not in known:
+        raise ValueError(f"unknown metric {name!r}.{did_you_mean(name, known)}")
     return name
 
 
@@ -50,7 +51,8 @@ class Objective(Settings):
     """What the sweep is judged by, on one set of validation bins or samples for all trials.
 
     Attributes:
-        metric: a name of metrics.py, which knows its direction; null: the usual one for what is predicted.
+        metric: a name of metrics.py, which knows its direction; null: the usual one for what is predicted. Behind the
+            first of several also what a model costs: n_parameters.
         bin_bp: width of the bins of a signal; the source's resolution_bp if null.
         split: always validation: the test split is scored once, by the winner.
     """
@@ -58,6 +60,17 @@ class Objective(Settings):
     metric: Annotated[str, AfterValidator(_metric)] | None = None
     bin_bp: Annotated[int, Field(ge=1)] | None = None
     split: Literal["validation"] = "validation"
+
+
+def _number_of_objectives(value: object) -> str:
+    return "several" if isinstance(value, list | tuple) else "one"
+
+
+AnyObjective = Annotated[
+    Annotated[Objective, Tag("one")] | Annotated[tuple[Objective, ...], Field(min_length=1), Tag("several")],
+    Discriminator(_number_of_objectives),
+]
+"""One objective, or a list of them, the primary one first."""
 
 
 class Budget(Settings):
@@ -170,7 +183,7 @@ class SpecFile(Settings):
     models: Annotated[tuple[ModelEntry, ...], Field(min_length=1)]
     search: SearchSettings
     scheduler: SchedulerSettings
-    objective: Objective = Objective()
+    objective: AnyObjective = Objective()
     budget: Budget
     resources: dict[str, Resources] = Field(default_factory=dict)
     evaluation: Evaluation = Evaluation()
@@ -178,6 +191,11 @@ class SpecFile(Settings):
     tracking: Tracking = Tracking()
     storage: str | None = None
     workspace: str | None = None
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All objectives, the primary one first."""
+        return (self.objective,) if isinstance(self.objective, Objective) else self.objective
 
     def resources_of(self, family: str) -> Resources:
         """What a trial of the family takes."""

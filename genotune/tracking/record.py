@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from genotune.errors import SweepError
 from genotune.tracking import names
+from genotune.tracking.front_plot import draw_front
 from genotune.tracking.names import SWEEP, RunKey
 from genotune.tracking.quality_plot import draw_histograms
 from genotune.tracking.run_changes import Changes, RunChange
@@ -119,6 +120,8 @@ class Record:
             self._client.log_text(run_id, text, name)
         for name, histograms in change.plots.items():
             self._client.log_figure(run_id, draw_histograms(histograms), name)
+        for name, front in change.fronts.items():
+            self._client.log_figure(run_id, draw_front(front), name)
         for path in (self._folder / name for name in change.files):
             if path.is_file():
                 self._client.log_artifact(run_id, str(path))

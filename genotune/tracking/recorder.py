@@ -154,6 +154,7 @@ class Recorder:
             self._open()
         while not self._given_up.is_set():
             n_taken = self._read_on()
+            self._translator.tell_front(self._changes)
             self._journal.sync()
             self._ask_mlflow(lambda: self._record.apply(self._changes))
             self._is_open, self._changes = True, Changes()

@@ -8,8 +8,11 @@ from typing import Any, Final, NamedTuple
 
 from genotune.data.quality import QUALITY_FILE, table_text
 from genotune.events import Event
+from genotune.front import Front
+from genotune.metrics import COSTS
 from genotune.sweep_state import SweepState, TrialState
 from genotune.tracking import names
+from genotune.tracking.front_changes import front_news, front_trials, record_front
 from genotune.tracking.names import QUALITY_PLOT, SWEEP, RunKey, RunStatus, trial_key
 from genotune.tracking.sweep_facts import DatasetFacts, budget_tags, code_artifacts, dataset, fact_tags
 
@@ -40,6 +43,7 @@ class RunChange:
         links: tags whose value is the id of another run.
         texts: artifacts by file name.
         plots: the histograms of each picture, by its file name; see `draw_histograms`.
+        fronts: the front of each picture, by its file name; see `draw_front`.
         files: artifacts that lie in the sweep's folder, by name.
         end_ms: None where the run has not ended.
     """
@@ -52,6 +56,7 @@ class RunChange:
     points: list[Point] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     plots: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    fronts: dict[str, Front] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     dataset: DatasetFacts | None = None
     status: RunStatus | None = None
@@ -93,6 +98,7 @@ class Translator:
     def __init__(self) -> None:
         self._state = SweepState()
         self._settled = Changes()
+        self._told_of_front: dict[int, str] = {}
         self._translate: Mapping[str, Callable[[Event, Changes], None]] = {
             "sweep_started": self._sweep_started,
             "driver_started": self._driver_started,
@@ -120,6 +126,18 @@ class Translator:
         if event.kind in self._translate:
             self._translate[event.kind](event, changes)
         self._state.apply(event)
+
+    def tell_front(self, changes: Changes) -> None:
+        """Add which trials are on the front now and which are not, as far as that was not told already.
+
+        It depends on all trials, so it is asked for once for many events. Nothing of a sweep with one objective.
+        """
+        news = front_news(self._state, self._told_of_front)
+        for trial, word in news.items():
+            changes[trial_key(trial)].tags[names.FRONT] = word
+        if news:
+            changes[SWEEP].tags[names.FRONT_TRIALS] = front_trials(self._state)
+        self._told_of_front |= news
 
     def settle(self, found: Mapping[RunKey, str], changes: Changes) -> None:
         """Add the ends of runs that have ended by the journal, but not in MLflow.
@@ -246,7 +264,9 @@ class Translator:
         change.tags |= {names.WINNER_TRIAL: str(trial.number), names.WINNER_EPOCH: str(values["epoch"])}
         change.links[names.WINNER_RUN_ID] = trial_key(trial.number)
         of_epoch = trial.metrics.get(values["epoch"], {})
-        validation = {name: value for name, value in of_epoch.items() if name.startswith(names.VALIDATION)}
+        validation = {
+            name: value for name, value in of_epoch.items() if name.startswith(names.VALIDATION) or name in COSTS
+        }
         # At step 0, so that MLflow's latest value is that of a later winner, whatever its epoch.
         change.measure({**validation, names.OBJECTIVE: values["value"]}, event)
 
@@ -294,6 +314,7 @@ class Translator:
         changes[SWEEP].tags |= {names.STATUS: status, names.REASON: names.value_text(event.values.get("reason", ""))}
         self._become(SWEEP, _ENDS[status], event, changes)
         self._kill_open_trials(event, changes, reason="the sweep ended")
+        record_front(self._state, event, changes[SWEEP])
 
     def _kill_open_trials(self, event: Event, changes: Changes, *, reason: str) -> None:
         for trial in self._open_trials():

@@ -23,6 +23,7 @@ class DatasetFacts(NamedTuple):
 def fact_tags(facts: Mapping[str, Any]) -> dict[str, str]:
     """What a sweep is looked up and compared by."""
     objective, group = facts["objective"], facts.get("group", {})
+    further = objective.get("further", ())
     tags = {
         names.GROUP: group.get("id"),
         names.GROUP_MEMBER: group.get("member"),
@@ -33,6 +34,7 @@ def fact_tags(facts: Mapping[str, Any]) -> dict[str, str]:
         "genotune.python": facts["python"],
         "genotune.seed": facts["seed"],
         names.OBJECTIVE_METRIC: objective["metric"],
+        names.OBJECTIVES: ", ".join((objective["metric"], *further)) if further else None,
         "genotune.direction": objective["direction"],
         "genotune.target": objective.get("kind"),
         names.OBJECTIVE_BIN_BP: objective["bin_bp"],

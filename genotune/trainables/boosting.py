@@ -260,6 +260,15 @@ def save_booster(booster: xgboost.Booster, folder: Path) -> None:
     (folder / _MODEL).write_bytes(booster.save_raw("ubj"))
 
 
+def n_learned(booster: xgboost.Booster) -> int:
+    """Nodes of all trees; of a linear booster the weights and biases that are not zero."""
+    each = booster.get_dump()
+    if each and each[0].startswith("bias:"):
+        numbers = (line for line in each[0].split() if line not in ("bias:", "weight:"))
+        return sum(float(number) != 0 for number in numbers)
+    return sum(tree.count("\n") for tree in each)
+
+
 def load_booster(folder: Path) -> xgboost.Booster:
     """The trees that `save_booster` wrote, on one thread of the CPU."""
     return xgboost.Booster({"nthread": 1}, model_file=bytearray((folder / _MODEL).read_bytes()))

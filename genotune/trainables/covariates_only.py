@@ -124,6 +124,11 @@ class CovariatesOnlyModel(GenotypeModel):
         del dosage
         return predicted_values(self.kind, self.design.columns(covariates) @ self.coefficients)
 
+    @property
+    def n_parameters(self) -> int:
+        """See `Model.n_parameters`."""
+        return self.coefficients.size
+
     def importance(self) -> Importance:
         """Coefficients of the covariates on their own scale, on that of the link. See `GenotypeModel`."""
         return importance_of_effects(

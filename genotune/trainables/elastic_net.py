@@ -167,6 +167,11 @@ class ElasticNetModel(GenotypeModel):
         against_rest = np.stack(each, axis=1)
         return np.asarray(against_rest / against_rest.sum(axis=1, keepdims=True), dtype=np.float32)
 
+    @property
+    def n_parameters(self) -> int:
+        """See `Model.n_parameters`."""
+        return int(np.count_nonzero(self.terms.weights)) + self.terms.fixed.size
+
     def importance(self) -> Importance:
         """Effects on the scale of the link, of a class against the rest. See `GenotypeModel`."""
         of_variants = np.zeros((len(self.variants.ids), self.terms.weights.shape[1]))

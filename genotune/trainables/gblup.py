@@ -186,6 +186,11 @@ class GBLUPModel(GenotypeModel):
         least = 0 if self.kind == "count" else -np.inf
         return np.asarray(np.maximum(linear[:, 0], least), dtype=np.float32)
 
+    @property
+    def n_parameters(self) -> int:
+        """See `Model.n_parameters`."""
+        return self.terms.weights.size + self.terms.intercept.size + self.terms.covariate_weights.size
+
     def importance(self) -> Importance:
         """Effects in the units of the trait; of classes on the scale of probabilities. See `GenotypeModel`."""
         return importance_of_effects(

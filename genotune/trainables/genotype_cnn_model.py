@@ -76,6 +76,11 @@ class GenotypeCNNModel(GenotypeModel):
         self._name_traits(traits)
         self._device = device
 
+    @property
+    def n_parameters(self) -> int:
+        """See `Model.n_parameters`."""
+        return sum(weights.numel() for weights in self.network.parameters())
+
     def to(self, device: str, *, n_threads: int = 1) -> None:
         """Predict on this device from now on."""
         torch.set_num_threads(n_threads)

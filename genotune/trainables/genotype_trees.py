@@ -30,6 +30,7 @@ from genotune.trainables.boosting import (
     boost,
     boosting_epochs,
     load_booster,
+    n_learned,
     predict_rows,
     save_booster,
 )
@@ -195,6 +196,11 @@ class GenotypeTreesModel(GenotypeModel):
         if predicted:
             return np.concatenate(predicted)
         return np.empty((0, len(self.classes)) if self.kind == "multiclass" else 0, dtype=np.float32)
+
+    @property
+    def n_parameters(self) -> int:
+        """See `Model.n_parameters`."""
+        return n_learned(self.booster)
 
     def importance(self) -> Importance:
         """What XGBoost counts of each feature: splits and their gain and cover; of gblinear coefficients.

@@ -94,6 +94,11 @@ class KmerRidgeModel(SequenceModel):
             linear += (running[:, last] - running[:, first]).transpose(0, 2, 1)
         return self.outputs.predictions(linear)
 
+    @property
+    def n_parameters(self) -> int:
+        """See `Model.n_parameters`."""
+        return self.weights.size + self.bias.size
+
     def facts(self) -> Mapping[str, Any]:
         """See `Model.facts`."""
         outputs = self.outputs

@@ -54,6 +54,15 @@ class Model(ABC):
     def save(self, folder: Path) -> None:
         """Write the model to an existing folder: arrays as safetensors or UBJSON, the rest as text; no pickle."""
 
+    @property
+    @abstractmethod
+    def n_parameters(self) -> int:
+        """Numbers that were learned and that predictions are made of.
+
+        Weights of a network; coefficients of a linear model, but for those that a penalty has made zero; nodes of
+        trees, a threshold or a value each. What prepares genotypes before that is not among them.
+        """
+
     def to(self, device: str, *, n_threads: int = 1) -> None:  # noqa: B027 - optional on purpose
         """Predict on this device from now on. A model without a device ignores it."""
 

@@ -134,6 +134,11 @@ class PreparedModel(GenotypeModel):
             return residual
         return np.asarray(residual + design_of(known) @ recipe.regression, dtype=np.float32)
 
+    @property
+    def n_parameters(self) -> int:
+        """See `Model.n_parameters`."""
+        return self.inner.n_parameters + len(self.recipe.regression)
+
     def importance(self) -> Importance | None:
         """That of the family's own model, whose variants are the features; components are told from covariates."""
         recipe, found = self.recipe, self.inner.importance()

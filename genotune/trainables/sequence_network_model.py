@@ -137,6 +137,11 @@ class SequenceNetworkModel(SequenceModel):
         signal: FloatArray = self.outputs.targets.to_signal(self.network.values(outputs)).cpu().numpy()
         return signal
 
+    @property
+    def n_parameters(self) -> int:
+        """See `Model.n_parameters`."""
+        return sum(weights.numel() for weights in self.network.parameters())
+
     def facts(self) -> Mapping[str, Any]:
         """See `Model.facts`."""
         targets = self.outputs.targets

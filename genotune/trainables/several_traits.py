@@ -51,6 +51,11 @@ class SeveralTraits(GenotypeModel):
         mine = in_levels_of(model.table_columns, columns, self.table_columns, samples=everyone)
         return np.concatenate([known, mine], axis=1)
 
+    @property
+    def n_parameters(self) -> int:
+        """See `Model.n_parameters`."""
+        return sum(model.n_parameters for model in self.models)
+
     def importances(self) -> Mapping[str, Importance]:
         """See `GenotypeModel`."""
         return {name: one for model in self.models for name, one in model.importances().items()}

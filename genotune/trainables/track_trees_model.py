@@ -12,7 +12,7 @@ from genotune.genome.track_transforms import FittedStep, FittedTransform, undo_t
 from genotune.store import CodeArray, FloatArray
 from genotune.trainables.bin_features import FeatureSet, bin_features
 from genotune.trainables.boosted_trees_tracks import TrackTrees
-from genotune.trainables.boosting import load_booster, predict_rows, save_booster
+from genotune.trainables.boosting import load_booster, n_learned, predict_rows, save_booster
 from genotune.trainables.kmers import canonical_kmers, nested_spans
 from genotune.trainables.model import SequenceModel, read_record, write_record
 
@@ -102,6 +102,11 @@ class TrackTreesModel(SequenceModel):
             of_bins = self.outputs.of_rows(given).reshape(len(part), _PREDICTED_BINS, len(self.tracks))
             predicted[first : first + step] = of_bins.transpose(0, 2, 1)
         return predicted
+
+    @property
+    def n_parameters(self) -> int:
+        """See `Model.n_parameters`."""
+        return n_learned(self.booster)
 
     def facts(self) -> Mapping[str, Any]:
         """See `Model.facts`."""

@@ -21,7 +21,7 @@ from genotune.tuning.domains import Choice, Domain, Pick
 from genotune.tuning.history import Ended, History
 from genotune.tuning.placing import Point
 from genotune.tuning.promising import promising_family
-from genotune.tuning.searchers import Outcome, Searcher, SearcherSettings, random_point, stream
+from genotune.tuning.searchers import Further, Outcome, Searcher, SearcherSettings, random_point, stream
 from genotune.tuning.space import Direction, Space, Template
 
 Floats = NDArray[np.float64]
@@ -79,8 +79,9 @@ class GPSearcher(Searcher):
         """See `Searcher.learn`."""
         self._history.learn(point, curve=curve, status=status)
 
-    def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome) -> None:
+    def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome, further: Further | None = None) -> None:
         """See `Searcher.tell`."""
+        assert not further, "a spec with several objectives was refused"
         super().tell(number, curve=curve, status=status)
         self._history.tell(number, curve=curve, status=status)
 

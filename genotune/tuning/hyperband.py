@@ -5,7 +5,7 @@ that never does, keep slow starters alive; each bracket is given about the same 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from genotune.tuning.schedulers import ASHAScheduler, ASHASettings, Decision, Scheduler
@@ -60,7 +60,7 @@ class HyperbandScheduler(Scheduler):
         """See `Scheduler.rungs`; those of the first bracket."""
         return self._rungs
 
-    def decide(self, trial: int, family: str, epoch: int, value: float) -> Decision:
+    def decide(self, trial: int, family: str, epoch: int, value: float, further: Sequence[float] = ()) -> Decision:
         """See `Scheduler.decide`."""
         if trial not in self._bracket_of:
             counts = self._n_in.setdefault(family, Counter())
@@ -68,7 +68,7 @@ class HyperbandScheduler(Scheduler):
             bracket = max(range(len(self._brackets)), key=lambda one: n_now * self._shares[one] - counts[one])
             counts[bracket] += 1
             self._bracket_of[trial] = bracket
-        return self._brackets[self._bracket_of[trial]].decide(trial, family, epoch, value)
+        return self._brackets[self._bracket_of[trial]].decide(trial, family, epoch, value, further)
 
     def occupancy(self) -> Mapping[str, Mapping[int, int]]:
         """See `Scheduler.occupancy`; of all brackets together."""

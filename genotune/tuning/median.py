@@ -67,8 +67,9 @@ class MedianScheduler(Scheduler):
         """See `Scheduler.rungs`."""
         return self._settings.rungs
 
-    def decide(self, trial: int, family: str, epoch: int, value: float) -> Decision:
+    def decide(self, trial: int, family: str, epoch: int, value: float, further: Sequence[float] = ()) -> Decision:
         """See `Scheduler.decide`."""
+        assert not further, "a spec with several objectives was refused"
         decided = self._decisions.get((trial, epoch))
         if decided is None:
             decided = self._decisions[trial, epoch] = self._compare(trial, family, epoch, value)

@@ -1,7 +1,7 @@
 """Points of a space in Optuna's terms, and back. Imported where a searcher is built: Optuna takes a moment to load."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Self
 
@@ -49,6 +49,11 @@ def ended_trial(space: Space, trial: Ended, *, best: float | None) -> KnownTrial
     return _trial(space, trial.point, TrialState.PRUNED, curve={} if trial.diverged else trial.curve)
 
 
+def valued_trial(space: Space, point: Point, losses: Sequence[float]) -> KnownTrial:
+    """A trial that ended, with what it came to in several objectives."""
+    return _trial(space, point, TrialState.COMPLETE, values=losses)
+
+
 def suggest(trial: Trial, name: str, domain: Domain) -> Pick:
     """What the study's sampler picks."""
     if isinstance(domain, Choice):
@@ -66,6 +71,7 @@ def _trial(
     state: TrialState,
     *,
     value: float | None = None,
+    values: Sequence[float] | None = None,
     curve: Mapping[int, float] | None = None,
 ) -> KnownTrial:
     parameters = list(_parameters(space, point))
@@ -74,6 +80,7 @@ def _trial(
         trial_id=-1,
         state=state,
         value=value,
+        values=values,
         datetime_start=_EPOCH_ZERO,
         datetime_complete=_EPOCH_ZERO if state.is_finished() else None,
         params={name: _code(pick, domain) for name, pick, domain in parameters},

@@ -3,12 +3,14 @@
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from genotune.settings import Settings
+from genotune.tuning.domination import best
 from genotune.tuning.space import Direction
 
 
@@ -35,7 +37,7 @@ class Scheduler(ABC):
         """Epochs at which trials are compared, in order."""
 
     @abstractmethod
-    def decide(self, trial: int, family: str, epoch: int, value: float) -> Decision:
+    def decide(self, trial: int, family: str, epoch: int, value: float, further: Sequence[float] = ()) -> Decision:
         """What happens to a trial that has reached the end of an epoch.
 
         An epoch that was decided already gets the same decision again, whatever the value.
@@ -44,7 +46,8 @@ class Scheduler(ABC):
             trial: its number.
             family: its family; trials are compared within it.
             epoch: from 1.
-            value: the objective; NaN where it is not a number.
+            value: the objective, the primary one of several; NaN where one of them is not a number.
+            further: the other objectives, turned so that lower is better.
         """
 
     @abstractmethod
@@ -58,6 +61,9 @@ class BaseSchedulerSettings(Settings, ABC):
     Attributes:
         max_epochs: epochs of a trial that is never stopped.
     """
+
+    takes_several_objectives: ClassVar[bool] = False
+    """Whether it compares by more than the primary one, if it compares."""
 
     max_epochs: Annotated[int, Field(ge=1)]
 
@@ -84,6 +90,7 @@ class ASHASettings(BaseSchedulerSettings):
         min_epochs: the first rung.
     """
 
+    takes_several_objectives: ClassVar[bool] = True
     kind: Literal["asha"] = "asha"
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     min_epochs: Annotated[int, Field(ge=1)] = 1
@@ -111,6 +118,7 @@ class ASHASettings(BaseSchedulerSettings):
 class NoSchedulerSettings(BaseSchedulerSettings):
     """Every trial runs to its last epoch."""
 
+    takes_several_objectives: ClassVar[bool] = True
     kind: Literal["none"] = "none"
 
     @property
@@ -129,6 +137,11 @@ class ASHAScheduler(Scheduler):
     Of n values that a rung of its family holds, its own included, the best max(1, floor(n / factor)) go on; of equal
     values the earlier one is the better. What is not a finite number is worse than any number, and never goes on.
 
+    Of several objectives the best are those that no other beats in all of them, then those that only these beat, and so
+    on; where not all of such a front can go on, those that cover it best, the best of the primary objective first: see
+    `domination.best`. Source: Schmucker et al. 2021 (Multi-objective Asynchronous Successive Halving), who found that
+    this does better than a weighted sum.
+
     Source: Li et al. 2020 (A System for Massively Parallel Hyperparameter Tuning), algorithm 2; but a trial that isn't
     promoted when it reaches a rung is stopped, not paused, which is Syne Tune's 'stopping' variant.
 
@@ -146,7 +159,7 @@ class ASHAScheduler(Scheduler):
         self._rungs = tuple(rung for rung in settings.rungs if rung >= first_rung)
         self._sign = -1.0 if direction == "maximize" else 1.0
         self._own_epochs = own_epochs
-        self._losses: dict[str, dict[int, list[float]]] = {}
+        self._losses: dict[str, dict[int, list[tuple[float, ...]]]] = {}
         self._decisions: dict[tuple[int, int], Decision] = {}
 
     @property
@@ -154,7 +167,7 @@ class ASHAScheduler(Scheduler):
         """See `Scheduler.rungs`."""
         return self._rungs
 
-    def decide(self, trial: int, family: str, epoch: int, value: float) -> Decision:
+    def decide(self, trial: int, family: str, epoch: int, value: float, further: Sequence[float] = ()) -> Decision:
         """See `Scheduler.decide`."""
         last = self._own_epochs.get(family, self._settings.max_epochs)
         rungs = self._losses.setdefault(family, {rung: [] for rung in self._rungs if rung < last})
@@ -164,25 +177,32 @@ class ASHAScheduler(Scheduler):
             )
         decided = self._decisions.get((trial, epoch))
         if decided is None:
-            decided = self._decisions[trial, epoch] = self._compare(rungs[epoch], epoch, value)
+            decided = self._decisions[trial, epoch] = self._compare(rungs[epoch], epoch, value, further)
         return decided
 
     def occupancy(self) -> Mapping[str, Mapping[int, int]]:
         """See `Scheduler.occupancy`."""
         return {family: {rung: len(losses) for rung, losses in rungs.items()} for family, rungs in self._losses.items()}
 
-    def _compare(self, losses: list[float], rung: int, value: float) -> Decision:
-        """Enter a value into a rung's losses, kept in order, and decide."""
-        loss = self._sign * value if math.isfinite(value) else math.inf
-        position = bisect_right(losses, loss)
+    def _compare(self, losses: list[tuple[float, ...]], rung: int, value: float, further: Sequence[float]) -> Decision:
+        """Enter a value into a rung's losses, of one objective kept in order, and decide."""
+        loss = (self._sign * value, *further) if math.isfinite(value) else (math.inf,)
+        position = len(losses) if further else bisect_right(losses, loss)
         losses.insert(position, loss)
         if not math.isfinite(value):
             return Decision("stop", rung, f"rung {rung}: the objective is not a finite number")
         n_best = max(1, len(losses) // self._settings.reduction_factor)
-        goes_on = position < n_best
+        goes_on = _last_is_among(losses, n_best) if further else position < n_best
         verdict = "is among" if goes_on else "is not among"
-        reason = f"rung {rung}: {value:.4g} {verdict} the best {n_best} of {len(losses)}"
+        by = f" by {1 + len(further)} objectives" if further else ""
+        reason = f"rung {rung}: {value:.4g} {verdict} the best {n_best} of {len(losses)}{by}"
         return Decision("continue" if goes_on else "stop", rung, reason)
+
+
+def _last_is_among(losses: Sequence[tuple[float, ...]], n_best: int) -> bool:
+    """Whether the last, which is finite, is one of the best n by all objectives."""
+    finite = [loss for loss in losses if math.isfinite(loss[0])]
+    return len(finite) - 1 in best(np.array(finite), n_best)
 
 
 class NoScheduler(Scheduler):
@@ -193,7 +213,7 @@ class NoScheduler(Scheduler):
         """None."""
         return ()
 
-    def decide(self, trial: int, family: str, epoch: int, value: float) -> Decision:  # noqa: ARG002 - all go on
+    def decide(self, trial: int, family: str, epoch: int, value: float, further: Sequence[float] = ()) -> Decision:  # noqa: ARG002 - all go on
         """See `Scheduler.decide`."""
         return Decision("continue", None, "no scheduler")
 

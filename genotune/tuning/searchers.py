@@ -21,6 +21,9 @@ from genotune.tuning.space import Direction, Draw, Space
 
 Outcome = Literal["complete", "stopped", "failed", "killed"]
 
+Further = Mapping[int, tuple[float, ...]]
+"""The further objectives of a trial by epoch, turned so that lower is better; nothing where there is one objective."""
+
 FIRST_TRIALS: Final = 3
 """Trials that each of several families gets before they compete."""
 
@@ -104,14 +107,16 @@ class Searcher(ABC):
         """
         raise NotImplementedError("a searcher whose settings say that it learns has this")
 
-    def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome) -> None:  # noqa: ARG002 - for searchers that learn
+    def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome, further: Further | None = None) -> None:
         """Learn how a trial ended; the last word on a trial counts.
 
         Args:
             number: of the proposal, from 0.
-            curve: objective by epoch; not finite where it was not measured or not a number.
+            curve: objective by epoch, the primary one of several; not finite where it was not measured or not a number.
             status: how it ended.
+            further: objectives, where there are several.
         """
+        del curve, status, further  # for searchers that learn
         assert 0 <= number < self._n_asked, f"trial {number} was never proposed"
 
     @abstractmethod
@@ -147,6 +152,9 @@ class SearcherSettings(Settings, ABC):
 
     learns: ClassVar[bool] = False
     """Whether its proposals depend on how trials ended."""
+
+    takes_several_objectives: ClassVar[bool] = False
+    """Whether it learns from more than the primary one, if it learns."""
 
     seed: Annotated[int, Field(ge=0)] = 0
     points: tuple[OwnPoint, ...] = ()

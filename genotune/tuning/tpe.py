@@ -3,18 +3,25 @@
 Source: Bergstra et al. 2011 (Algorithms for Hyper-Parameter Optimization), section 4; Falkner et al. 2018 (BOHB)
 for one estimator over all parameters. Conditions are real: a parameter that is not active is
 neither suggested nor learned from.
+
+With several objectives the good trials are those that few others beat in all of them, by Optuna's own split; stopped
+ones stand behind finished ones, since Optuna's ranks no stopped trial there (`_get_pruned_trial_score` asks for the one
+direction of a study). Source: Ozaki et al. 2022 (Multiobjective Tree-Structured Parzen Estimator), section 4.
 """
 
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
+import numpy as np
 from pydantic import Field
 
 from genotune.tuning.domains import Choice
+from genotune.tuning.domination import best
 from genotune.tuning.history import Ended, History
+from genotune.tuning.layers import Standing, in_layers, standing_of
 from genotune.tuning.placing import Point
-from genotune.tuning.searchers import Outcome, Searcher, SearcherSettings, random_point, stream
+from genotune.tuning.searchers import Further, Outcome, Searcher, SearcherSettings, random_point, stream
 from genotune.tuning.space import Direction, Space
 
 if TYPE_CHECKING:
@@ -40,6 +47,7 @@ class TPESettings(SearcherSettings):
     """
 
     learns: ClassVar[bool] = True
+    takes_several_objectives: ClassVar[bool] = True
     kind: Literal["tpe"] = "tpe"
     n_startup_trials: Annotated[int, Field(ge=1)] = 8
     n_ei_candidates: Annotated[int, Field(ge=1)] = 24
@@ -64,15 +72,19 @@ class TPESearcher(Searcher):
         self._settings = settings
         self._direction = direction
         self._history = History(direction)
+        self._standings: dict[int, Standing] = {}
 
     def learn(self, point: Point, *, curve: Mapping[int, float], status: Outcome) -> None:
         """See `Searcher.learn`."""
         self._history.learn(point, curve=curve, status=status)
 
-    def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome) -> None:
+    def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome, further: Further | None = None) -> None:
         """See `Searcher.tell`."""
         super().tell(number, curve=curve, status=status)
         self._history.tell(number, curve=curve, status=status)
+        ended = self._history.of(number)
+        if ended is not None and further:
+            self._standings[number] = standing_of(ended, further, self._direction)
 
     def _propose(self, number: int, families: Sequence[str]) -> Point:
         from genotune.tuning.optuna_trials import FAMILY, suggest
@@ -103,8 +115,13 @@ class TPESearcher(Searcher):
                 constant_liar=True,
                 seed=int(stream(self._settings.seed, number).integers(2**32)),
             )
-        study = optuna.create_study(direction=self._direction, sampler=sampler)
-        study.add_trials(self._known())
+        if self._standings:
+            n_objectives = len(next(iter(self._standings.values())).losses)
+            study = optuna.create_study(directions=["minimize"] * n_objectives, sampler=sampler)
+            study.add_trials(self._known_of_several())
+        else:
+            study = optuna.create_study(direction=self._direction, sampler=sampler)
+            study.add_trials(self._known())
         return study
 
     def _known(self) -> "list[FrozenTrial]":
@@ -115,6 +132,22 @@ class TPESearcher(Searcher):
             trial.number: ended_trial(self._space, trial, best=self._best(trial))
             for trial in self._history.ended(n_best=N_BEST, n_latest=N_LATEST)
         }
+        by_number |= {number: running_trial(self._space, point) for number, point in self._history.in_flight}
+        return [by_number[number] for number in sorted(by_number)]
+
+    def _known_of_several(self) -> "list[FrozenTrial]":
+        """As `_known`, of several objectives: the best by all of them, and the latest of the others."""
+        from genotune.tuning.optuna_trials import running_trial, valued_trial
+
+        numbers = np.array(sorted(self._standings))
+        losses = in_layers([self._standings[number] for number in numbers])
+        chosen = best(losses, N_BEST)
+        latest = np.setdiff1d(np.arange(len(numbers)), chosen)[-N_LATEST:]
+        by_number: dict[int, FrozenTrial] = {}
+        for index in (*chosen, *latest):
+            ended = self._history.of(number := int(numbers[index]))
+            assert ended is not None
+            by_number[number] = valued_trial(self._space, ended.point, losses[index].tolist())
         by_number |= {number: running_trial(self._space, point) for number, point in self._history.in_flight}
         return [by_number[number] for number in sorted(by_number)]
 

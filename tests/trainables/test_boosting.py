@@ -12,7 +12,7 @@ import xgboost
 
 from genotune.errors import ResourceError
 from genotune.trainables.boosted_trees_genotypes import GenotypeTrees
-from genotune.trainables.boosting import Part, Task, binned, boost, predict_rows
+from genotune.trainables.boosting import Part, Task, binned, boost, n_learned, predict_rows
 from genotune.trainables.trainable import FitPlan
 from genotype_builders import build_genotypes, split_samples
 
@@ -221,3 +221,15 @@ def test_predictions_by_either_way_are_the_same(store):
         predict_rows(booster, rows, missing=-1, device=device, n_threads=1) for device in ("cpu", "other")
     )
     np.testing.assert_array_equal(in_place, by_matrix)
+
+
+@pytest.mark.parametrize(("alpha", "n_kept"), [(0.0, 6), (1e6, 0)])
+def test_of_a_linear_booster_the_bias_and_the_weights_that_a_penalty_left_are_counted(alpha, n_kept):
+    data = xgboost.DMatrix(ROWS, TARGETS)
+    booster = xgboost.train({"booster": "gblinear", "updater": "coord_descent", "alpha": alpha}, data, 5)
+    assert n_learned(booster) == 1 + n_kept
+
+
+def test_the_nodes_of_all_trees_are_counted_splits_and_leaves():
+    booster = xgboost.train({"max_depth": 1}, xgboost.DMatrix(ROWS, TARGETS), 4)
+    assert n_learned(booster) == 4 * 3

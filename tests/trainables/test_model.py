@@ -18,6 +18,8 @@ class CodeSums(SequenceModel):
     def __init__(self, *, bin_bp, input_bp, crop_bp):
         self.bin_bp, self.input_bp, self.crop_bp = bin_bp, input_bp, crop_bp
 
+    n_parameters = 0
+
     def predict(self, codes):
         inner = codes[:, self.crop_bp : self.input_bp - self.crop_bp].astype(np.float32)
         of_bins = inner.reshape(len(codes), -1, self.bin_bp).sum(axis=2)

@@ -134,6 +134,7 @@ def test_residuals_are_learned_and_what_covariates_say_is_added_again():
     inner = model.inner.predict_samples(made.store, splits.validation)
     expected = inner + (design @ effects)[splits.validation]
     np.testing.assert_allclose(model.predict_samples(store, splits.validation), expected, rtol=1e-5)
+    assert model.n_parameters == model.inner.n_parameters + len(effects)
 
 
 PREPARATIONS = st.fixed_dictionaries(

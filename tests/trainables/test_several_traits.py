@@ -78,3 +78,11 @@ def test_a_cohort_whose_levels_stand_in_another_order_is_predicted_the_same(stor
     np.testing.assert_allclose(
         model.predict_samples(other, everyone), model.predict_samples(store, everyone), rtol=1e-6
     )
+
+
+def test_its_parameters_are_those_of_the_models_of_all_traits(store):
+    model = fitted("elastic_net", store)
+    each = [one.n_parameters for one in model.models]
+    assert model.n_parameters == sum(each)
+    assert len(each) == 2
+    assert min(each) > 0

@@ -236,6 +236,27 @@ def test_a_resumed_fit_is_the_uninterrupted_one_bit_for_bit(trainable, data, tmp
     np.testing.assert_array_equal(predict_some(resumed), predict_some(whole))
 
 
+def saved_numbers(folder):
+    """Numbers in the arrays of a saved model that are learned weights, by the names of their arrays."""
+    from safetensors.numpy import load_file
+
+    arrays = load_file(folder / "model.safetensors")
+    counted = ("weight", "bias", "intercept", "fixed", "coefficients")
+    return sum(values.size for name, values in arrays.items() if any(word in name for word in counted))
+
+
+def test_the_parameters_are_the_numbers_that_a_saved_model_predicts_with(pair, trainable, data, tmp_path):
+    model = fit(trainable, *data)
+    model.save(tmp_path)
+    again = load_model(tmp_path, trust_code=True)
+    assert model.n_parameters == again.n_parameters
+    if pair[0] == "boosted_trees":
+        table = model.booster.trees_to_dataframe()
+        assert model.n_parameters == len(table) > N_EPOCHS * 4
+    else:
+        assert model.n_parameters == saved_numbers(tmp_path) > 0
+
+
 def test_the_same_seed_gives_the_same_model(trainable, data):
     first, second = (fit(trainable, *data, seed=4) for _ in range(2))
     np.testing.assert_array_equal(predict_some(first), predict_some(second))
@@ -327,6 +348,8 @@ class BinMeans(SequenceModel):
         self.bin_bp, self.crop_bp = bin_bp, crop_bins * bin_bp
         self.input_bp = (n_bins + 2 * crop_bins) * bin_bp
         self.n_predicted = 0
+
+    n_parameters = 0
 
     def predict(self, codes):
         inner = codes[:, self.crop_bp : self.input_bp - self.crop_bp]
