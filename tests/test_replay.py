@@ -26,6 +26,8 @@ SEARCHES = {
     "random": {"seed": 5},
     "grid": {},
     "tpe": {"seed": 5, "n_startup_trials": 3},
+    "gp": {"seed": 5, "n_startup_trials": 3},
+    "cmaes": {"seed": 5},
 }
 SCHEDULERS = {
     "asha": {"reduction_factor": 2},
