@@ -33,7 +33,7 @@ def scores_of(task, epoch):
     return {"pearson": pearson, "mse": 2 / size + 0.1 * epoch, "n_parameters": float(size)}
 
 
-def controller_on(journal, search, scheduler, judge):
+def controller_on(journal, search, scheduler, judge, n_trials):
     if not journal.state.facts:
         journal.append("sweep_started", **FACTS)
     return Controller(
@@ -42,15 +42,15 @@ def controller_on(journal, search, scheduler, judge):
         scheduler=build(
             SchedulerSettings, {"kind": scheduler, "max_epochs": MAX_EPOCHS, **SCHEDULERS[scheduler]}
         ).build("maximize"),
-        limits=Limits(7),
+        limits=Limits(n_trials),
         seed=5,
         further_losses=judge.further_losses,
     )
 
 
-def drive(journal, search, scheduler, *, judge=JUDGE):
+def drive(journal, search, scheduler, *, judge=JUDGE, n_trials=7):
     reached = {number: trial.epoch for number, trial in journal.state.unended.items() if trial.curve}
-    controller = controller_on(journal, search, scheduler, judge)
+    controller = controller_on(journal, search, scheduler, judge, n_trials)
     while not isinstance(task := controller.next_task(), str):
         controller.started(task.trial, device="cpu")
         for epoch in range(reached.get(task.trial, 1), MAX_EPOCHS + 1):
@@ -86,12 +86,13 @@ def test_it_goes_on_after_any_event_to_the_same_trials_and_the_same_front(tmp_pa
             assert front_of(journal.state) == front
 
 
-def test_further_objectives_change_what_is_proposed_and_what_is_stopped(tmp_path):
+@pytest.mark.parametrize(("search", "scheduler"), [("tpe", "none"), ("random", "asha")])
+def test_further_objectives_change_what_is_proposed_and_what_is_stopped(tmp_path, search, scheduler):
     """So that the test above can't pass with objectives that nothing looks at."""
     stories = []
     for name, judge in (("with", JUDGE), ("without", Judge("pearson", "quantitative"))):
         (tmp_path / name).mkdir()
         with Journal(tmp_path / name) as journal:
-            drive(journal, "tpe", "asha", judge=judge)
+            drive(journal, search, scheduler, judge=judge, n_trials=25)
             stories.append([(trial.picks, trial.decisions) for trial in journal.state.trials.values()])
     assert stories[0] != stories[1]

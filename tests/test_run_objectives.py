@@ -13,7 +13,18 @@ from sweeps import assert_record_is_complete, curves, runs, sweep_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-OBJECTIVES = ("{metric: pearson, bin_bp: 16}", "[{metric: pearson, bin_bp: 16}, {metric: n_parameters}]")
+CHANGES = (
+    ("{metric: pearson, bin_bp: 16}", "[{metric: pearson, bin_bp: 16}, {metric: n_parameters}]"),
+    ("{trials: 5}", "{trials: 12}"),
+    ("stem_width: 9", "stem_width: {choice: [3, 9]}"),
+    # The second is the smallest that there is and hardly learns, so it is on the front beside better ones.
+    (
+        "seed: 3",
+        "seed: 3, n_startup_trials: 4, points: ["
+        "{params: {channels: 4, n_blocks: 0, stem_width: 9, learning_rate: 0.02}}, "
+        "{params: {channels: 2, n_blocks: 0, stem_width: 3, learning_rate: 0.001}}]",
+    ),
+)
 
 
 def front_by_definition(state):
@@ -30,7 +41,7 @@ def front_by_definition(state):
 
 
 def test_the_front_in_mlflow_is_that_of_the_journal_and_of_a_sweep_that_nobody_disturbed(genotune, edited, tmp_path):
-    spec = edited(OBJECTIVES, ("{trials: 5}", "{trials: 12}"), ("seed: 3", "seed: 3, n_startup_trials: 4"))
+    spec = edited(*CHANGES)
     undisturbed = genotune("run", spec, "--workspace", tmp_path / "undisturbed", timeout_s=900)
     assert undisturbed.returncode == 0, undisturbed.stderr
     (folder,) = (tmp_path / "undisturbed" / "sweeps").iterdir()

@@ -54,6 +54,22 @@ def best(losses: Losses, n: int) -> Indices:
     return np.concatenate(found)[:n] if found else np.arange(0)
 
 
+def is_among_best(losses: Losses, index: int, n: int) -> bool:
+    """Whether one of them is among the `best` n, found without an order of all."""
+    one = losses[index]
+    if np.count_nonzero((losses <= one).all(axis=1) & (losses < one).any(axis=1)) >= n:
+        return False
+    n_before = 0
+    for front in fronts(losses):
+        if index in front:
+            fits = n_before + len(front) <= n
+            return fits or index in front[spread(losses[front])[: n - n_before]]
+        n_before += len(front)
+        if n_before >= n:
+            break
+    return False
+
+
 def spread(losses: Losses) -> Indices:
     """An order whose every beginning covers the whole: the best of the primary objective, then ever the farthest one.
 

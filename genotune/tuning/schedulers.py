@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from genotune.settings import Settings
-from genotune.tuning.domination import best
+from genotune.tuning.domination import is_among_best
 from genotune.tuning.space import Direction
 
 
@@ -202,7 +202,7 @@ class ASHAScheduler(Scheduler):
 def _last_is_among(losses: Sequence[tuple[float, ...]], n_best: int) -> bool:
     """Whether the last, which is finite, is one of the best n by all objectives."""
     finite = [loss for loss in losses if math.isfinite(loss[0])]
-    return len(finite) - 1 in best(np.array(finite), n_best)
+    return is_among_best(np.array(finite), len(finite) - 1, n_best)
 
 
 class NoScheduler(Scheduler):

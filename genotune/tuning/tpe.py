@@ -82,6 +82,7 @@ class TPESearcher(Searcher):
         """See `Searcher.tell`."""
         super().tell(number, curve=curve, status=status)
         self._history.tell(number, curve=curve, status=status)
+        self._standings.pop(number, None)
         ended = self._history.of(number)
         if ended is not None and further:
             self._standings[number] = standing_of(ended, further, self._direction)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genotune.tuning.domination import best, first_front, fronts, hypervolume, spread
+from genotune.tuning.domination import best, first_front, fronts, hypervolume, is_among_best, spread
 
 # Few values, so that equals and ties in one objective are common.
 GRIDS = st.integers(1, 4).flatmap(
@@ -51,9 +51,16 @@ def test_with_one_objective_the_best_are_the_lowest_and_of_equal_ones_the_earlie
     assert best(np.array(losses)[:, None], n).tolist() == expected
 
 
+@given(GRIDS, st.integers(1, 30))
+def test_one_is_among_the_best_n_iff_it_is_in_their_order(rows, n):
+    losses = np.array(rows)
+    chosen = set(best(losses, n).tolist())
+    assert {index for index in range(len(rows)) if is_among_best(losses, index, n)} == chosen
+
+
 def test_the_spread_begins_with_the_best_of_the_primary_objective_then_takes_the_farthest():
-    # In units of each objective's range these lie on a line at 0, 0.1, 0.5 and 1.
-    losses = np.array([[0.0, 1000.0], [0.1, 900.0], [0.5, 500.0], [1.0, 0.0]])
+    # In units of each objective's range the third lies 0.5 from the first, the second 0.3.
+    losses = np.array([[0.0, 1000.0], [0.05, 700.0], [0.5, 999.0], [1.0, 0.0]])
     assert spread(losses).tolist() == [0, 3, 2, 1]
     assert spread(losses * [1, 1e-6]).tolist() == [0, 3, 2, 1]
 

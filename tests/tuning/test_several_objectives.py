@@ -157,3 +157,13 @@ def test_tpe_rebuilt_proposes_the_same_and_the_order_in_which_trials_ended_does_
     for number, (_, curve, further, status) in reversed(list(enumerate(trials))):
         second.tell(number, curve=curve, status=status, further=further)
     assert [second.ask() for _ in range(3)] == proposals
+
+
+def test_the_last_word_on_a_trial_counts_with_several_objectives_too():
+    trials = [(0.1 * n, {1: 0.1 * n}, {1: (1.0,)}, "complete") for n in range(9)]
+    searcher = told(TPESettings(seed=1).build(LINE, "maximize"), [*trials, (0.95, {1: 9.0}, {1: (0.0,)}, "complete")])
+    searcher.tell(9, curve={1: 9.0}, status="failed", further={1: (0.0,)})
+    expected = told(TPESettings(seed=1).build(LINE, "maximize"), trials)
+    expected.remember(Draw("line", {"x": 0.95}, {"x": 0.95}))
+    expected.tell(9, curve={}, status="failed")
+    assert searcher.ask() == expected.ask()
