@@ -75,7 +75,8 @@ def _from_workspace(name: str, workspace: Path) -> EarlierSweep:
     try:
         folder = find_sweep(name, workspace)
     except SweepError as error:
-        raise SweepError(f"start_from: MLflow has no such sweep, nor has the workspace. {error}") from None
+        message = f"start_from: MLflow has no such sweep (or doesn't answer), nor has the workspace. {error}"
+        raise SweepError(message) from None
     if not (folder / JOURNAL_FILE).exists():
         raise SweepError(f"start_from: {folder.name} is a group of sweeps. Name one of them.")
     return from_journal(folder)

@@ -4,6 +4,7 @@ From MLflow, or from the sweep's journal: both give the same.
 """
 
 import json
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from genotune.errors import SweepError
 from genotune.journal import read_state
 from genotune.sweep_state import SweepState
 from genotune.tracking import names
+from genotune.tracking.faults import fault_of
 from genotune.tracking.stores import open_client
 from genotune.tracking.sweep_facts import dataset
 from genotune.tuning.domains import Pick
@@ -23,6 +25,8 @@ from genotune.tuning.space import Template
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+log = logging.getLogger(__name__)
 
 _A_PAGE: Final = 1000
 _NOT_PARAMS: Final = ("family", "seed")
@@ -81,7 +85,8 @@ def from_mlflow(uri: str, name: str) -> EarlierSweep | None:
             return None
         sweep_id, tags = run.data.tags[names.SWEEP_ID], run.data.tags
         trials = [_trial_of(client, one) for one in _runs(client, experiments, f"= '{sweep_id}'", role="trial")]
-    except MlflowException:
+    except MlflowException as error:
+        log.warning("%s %s is looked for in the workspace.", fault_of(error, uri).words, name)
         return None
     inputs = run.inputs.dataset_inputs if run.inputs else []
     return EarlierSweep(

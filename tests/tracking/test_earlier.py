@@ -118,8 +118,10 @@ def test_what_mlflow_does_not_hold_is_none(mlflow_store, sweep, deliver) -> None
     assert from_mlflow(mlflow_store.uri, "yeast' or") is None
 
 
-def test_a_server_that_is_away_has_no_sweep() -> None:
+def test_of_a_server_that_is_away_a_person_is_told(caplog) -> None:
     assert from_mlflow("http://127.0.0.1:9", "yeast") is None
+    assert "127.0.0.1:9" in caplog.text
+    assert "yeast is looked for in the workspace." in caplog.text
 
 
 def test_a_beginning_that_several_sweeps_share_is_refused(mlflow_store, sweep, deliver) -> None:
