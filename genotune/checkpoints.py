@@ -9,6 +9,7 @@ trial on folds has a state for each of them and no model.
 """
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -16,8 +17,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from genotune.storage import Storage
+from genotune.storage import Storage, TornError, sizes_in
 from genotune.trainables.trainable import Progress
+
+log = logging.getLogger(__name__)
 
 _REPORT: Final = "report.json"
 
@@ -28,12 +31,14 @@ class Checkpoint(NamedTuple):
     Attributes:
         score: the objective, turned so that higher is better; -inf where it was not a number.
         metrics: as they were reported.
+        files: bytes of each file in its folder but the report, by path.
     """
 
     epoch: int
     path: Path
     score: float
     metrics: Mapping[str, float]
+    files: Mapping[str, int]
 
     @property
     def model(self) -> Path:
@@ -89,7 +94,7 @@ class CheckpointFolder:
     def finish(self, draft: Path, epoch: int, *, score: float, metrics: Mapping[str, float]) -> Checkpoint:
         """Make a draft the epoch's checkpoint, then let go of what is no longer kept."""
         path = self.folder / _name(epoch)
-        checkpoint = Checkpoint(epoch, path, score if math.isfinite(score) else -math.inf, metrics)
+        checkpoint = Checkpoint(epoch, path, score if math.isfinite(score) else -math.inf, metrics, sizes_in(draft))
         (draft / _REPORT).write_text(json.dumps(_report(checkpoint)))
         shutil.rmtree(path, ignore_errors=True)
         draft.rename(path)
@@ -104,10 +109,16 @@ class CheckpointFolder:
 
     def latest(self) -> Checkpoint | None:
         """Of the last epoch; it lies here afterwards."""
-        last = max(self.all(), key=lambda checkpoint: checkpoint.epoch, default=None)
-        if last is not None and self._storage is not None and not last.path.exists():
-            fetch(self._storage, last.path)
-        return last
+        while (last := max(self.all(), key=lambda checkpoint: checkpoint.epoch, default=None)) is not None:
+            if last.path.exists() or self._storage is None:
+                return last
+            try:
+                fetch(self._storage, last.path)
+            except TornError as error:
+                log.warning("The trial goes on from an earlier epoch: %s", error)
+                self._storage.remove(last.path.name)
+                del self._stored[last.epoch]
+        return None
 
     def _here(self) -> list[Checkpoint]:
         found = [_read(path) for path in sorted(self.folder.glob("epoch-*"))]
@@ -121,7 +132,8 @@ class CheckpointFolder:
 
     def _put(self, checkpoint: Checkpoint) -> None:
         if self._storage is not None:
-            self._storage.put(checkpoint.path, checkpoint.path.name, facts=_report(checkpoint))
+            files = {**checkpoint.files, _REPORT: (checkpoint.path / _REPORT).stat().st_size}
+            self._storage.put(checkpoint.path, checkpoint.path.name, files=files, facts=_report(checkpoint))
             self._stored[checkpoint.epoch] = checkpoint
 
     def _tidy(self) -> None:
@@ -161,18 +173,21 @@ def _report(checkpoint: Checkpoint) -> dict[str, Any]:
         "epoch": checkpoint.epoch,
         "score": checkpoint.score if math.isfinite(checkpoint.score) else None,
         "metrics": {name: value if math.isfinite(value) else None for name, value in checkpoint.metrics.items()},
+        "files": dict(checkpoint.files),
     }
 
 
 def _read(path: Path) -> Checkpoint | None:
-    """The checkpoint in a folder; None: the machine lost its power before the disk had it, so there is none."""
+    """The checkpoint in a folder; None: the machine lost its power before the disk had all of it, so there is none."""
     try:
-        return _from_report(json.loads((path / _REPORT).read_text()), path)
-    except (FileNotFoundError, ValueError):
+        checkpoint = _from_report(json.loads((path / _REPORT).read_text()), path)
+    except (FileNotFoundError, ValueError, KeyError):
         return None
+    there = sizes_in(path)
+    return checkpoint if all(there.get(file) == n_bytes for file, n_bytes in checkpoint.files.items()) else None
 
 
 def _from_report(report: Mapping[str, Any], path: Path) -> Checkpoint:
     metrics = {name: math.nan if value is None else value for name, value in report["metrics"].items()}
     score = -math.inf if report["score"] is None else report["score"]
-    return Checkpoint(report["epoch"], path, score, metrics)
+    return Checkpoint(report["epoch"], path, score, metrics, report["files"])

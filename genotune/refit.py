@@ -17,7 +17,7 @@ from genotune.journal import Journal
 from genotune.judging import lesson_of
 from genotune.plan import SweepPlan
 from genotune.spec import Resources
-from genotune.storage import Storage
+from genotune.storage import Storage, sizes_in
 from genotune.store import IntArray, Splits, Store, TrackSplits
 from genotune.trainables import build_trainable
 from genotune.trainables.prepared import fit_prepared
@@ -109,6 +109,6 @@ def _fit(
         shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
         if storage is not None:
-            storage.put(folder, folder.name, facts={})
+            storage.put(folder, folder.name, files=sizes_in(folder), facts={})
         return
     raise AssertionError(f"{task['family']} ended before epoch {task['epoch']}")

@@ -40,6 +40,10 @@ _NO_LOGIN: Final = ("NoCredentialsError", "TokenRetrievalError", "DefaultCredent
 _Found = TypeVar("_Found")
 
 
+class TornError(HaltError):
+    """What lies there is not what was put: a writer that outlived its driver, or a person, came between."""
+
+
 class Note(NamedTuple):
     """What is said of a folder that lies whole in a storage.
 
@@ -69,14 +73,23 @@ class Storage(NamedTuple):
         """The place of this name in it."""
         return self._replace(url=f"{self.url.rstrip('/')}/{name}")
 
-    def put(self, folder: Path, name: str, *, facts: Mapping[str, Any]) -> None:
+    def put(self, folder: Path, name: str, *, files: Mapping[str, int], facts: Mapping[str, Any]) -> None:
         """Make a folder's content lie there under a name, whole; what lay there before is let go of afterwards.
 
+        Args:
+            folder: of this machine.
+            name: that nothing else has.
+            files: the folder's, as its writer knows them; see `sizes_in`.
+            facts: that the note keeps.
+
         Raises:
-            HaltError: it can't be written to, or was away for too long.
+            HaltError: the storage can't be written to, or was away for too long.
+            FileNotFoundError: the folder has not, or no more, what it should.
         """
+        missing = {file: n_bytes for file, n_bytes in files.items() if sizes_in(folder).get(file) != n_bytes}
+        if missing or not files:
+            raise FileNotFoundError(f"{folder}: lacks {', '.join(missing) or 'everything'}; was it removed meanwhile?")
         before = self._note(name)
-        files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
         content = f"{name}-{secrets.token_hex(4)}"
         for file in files:
             self._try(partial(_put, file=folder / file, path=f"{content}/{file}"))
@@ -89,18 +102,19 @@ class Storage(NamedTuple):
         """Copy the content of a folder that lies there into an empty one.
 
         Raises:
-            HaltError: it isn't there whole, or can't be read.
+            TornError: it isn't there whole.
+            HaltError: it can't be read.
         """
         note = self._note(name)
         if note is None:
-            raise HaltError(f"{masked(self.url)}/{name}: isn't there. Was it removed? Put it back.")
+            raise TornError(f"{masked(self.url)}/{name}: isn't there. Was it removed? Put it back.")
         for file, n_bytes in note.files.items():
             path = into / file
             path.parent.mkdir(parents=True, exist_ok=True)
             self._try(partial(_get, path=f"{note.folder}/{file}", file=path))
             if path.stat().st_size != n_bytes:
                 found = f"{path.stat().st_size} of {n_bytes} bytes"
-                raise HaltError(f"{masked(self.url)}/{name}: {file} has {found}; it was changed. Put it back.")
+                raise TornError(f"{masked(self.url)}/{name}: {file} has {found}; it was changed. Put it back.")
 
     def notes(self) -> dict[str, Note]:
         """What lies whole in this place itself, by name."""
@@ -183,6 +197,8 @@ class Storage(NamedTuple):
         while True:
             try:
                 return action(system, root)
+            except HaltError:
+                raise
             except Exception as error:  # noqa: BLE001 each protocol has its own errors
                 refusal = _refusal(error, self.url)
                 if refusal is not None:
@@ -193,6 +209,11 @@ class Storage(NamedTuple):
                 log.warning("%s is away (%s). Trying again.", masked(self.url), _words(error))
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def sizes_in(folder: Path) -> dict[str, int]:
+    """Bytes of each file in a folder, by its path there."""
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
 
 
 def place_fault(place: str) -> str | None:
@@ -246,7 +267,10 @@ def _put(system: Any, root: str, *, file: Path, path: str) -> None:
 
 
 def _get(system: Any, root: str, *, path: str, file: Path) -> None:
-    system.get_file(f"{root}/{path}", str(file))
+    try:
+        system.get_file(f"{root}/{path}", str(file))
+    except FileNotFoundError:
+        raise TornError(f"{path}: isn't there. Was it removed? Put it back.") from None
 
 
 def _write(system: Any, path: str, content: bytes) -> None:

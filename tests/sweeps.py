@@ -130,6 +130,14 @@ def session_members(session):
     return members
 
 
+def assert_nothing_is_left_of(session):
+    """The processes of a session end by themselves."""
+    deadline = time.monotonic() + 90
+    while session_members(session):
+        assert time.monotonic() < deadline, session_members(session)
+        time.sleep(0.1)
+
+
 def session_processes(session, name):
     """Pids of the processes of a session whose command line has the name, in order."""
     found = []

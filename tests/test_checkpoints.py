@@ -139,3 +139,23 @@ def test_a_checkpoint_that_the_disk_lost_with_its_power_is_none(tmp_path):
     assert folder.latest().epoch == 2
     write(folder, 3, 0.1)
     assert epochs(folder) == [2, 3]
+
+
+def test_a_checkpoint_whose_files_the_disk_lost_with_its_power_is_none(tmp_path):
+    folder = CheckpointFolder(tmp_path / "trial", best=1, last=1)
+    write(folder, 1, 0.6)
+    write(folder, 2, 0.5)
+    (tmp_path / "trial" / "epoch-0002" / "model" / "model.json").write_bytes(b"")
+    assert folder.latest().epoch == 1
+
+
+def test_a_trial_goes_on_from_an_earlier_epoch_where_the_storage_lost_a_part_of_the_last(tmp_path, storage, caplog):
+    folder = CheckpointFolder(tmp_path / "trial", best=1, last=1, storage=storage)
+    write(folder, 1, 0.9)
+    write(folder, 2, 0.5)
+    (lost,) = (tmp_path / "kept" / "trial").glob("epoch-0002-*/model/model.json")
+    lost.unlink()
+    again = CheckpointFolder(tmp_path / "elsewhere", best=1, last=1, storage=storage)
+    assert again.latest().epoch == 1
+    assert "goes on from an earlier epoch" in caplog.text
+    assert storage.names() == {"epoch-0001"}

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -16,11 +15,11 @@ from builders import SPEC, clean_environment
 from genotune.journal import read_state
 from ray_nodes import RayNodes
 from sweeps import (
+    assert_nothing_is_left_of,
     assert_record_is_complete,
     curves,
     events,
     runs,
-    session_members,
     session_processes,
     start,
     sweep_folder,
@@ -81,13 +80,6 @@ class Network(nn.Module):
 def expected(tmp_path_factory):
     """What the sweep comes to without a fault, and without a storage."""
     return undisturbed(tmp_path_factory.mktemp("undisturbed"), *LONG)
-
-
-def assert_nothing_is_left_of(session):
-    deadline = time.monotonic() + 90
-    while session_members(session):
-        assert time.monotonic() < deadline, session_members(session)
-        time.sleep(0.1)
 
 
 def is_amid_trial(number):

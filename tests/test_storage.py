@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from genotune.errors import HaltError
-from genotune.storage import Storage, storage_at
+from genotune.storage import Storage, TornError, sizes_in, storage_at
 from s3_server import S3, refusing_server
 
 
@@ -57,7 +57,7 @@ def files_of(storage, s3):
 
 
 def test_a_folder_comes_back_as_it_was_put_with_its_facts(storage, folder, tmp_path):
-    storage.put(folder, "epoch-0001", facts={"score": 0.5})
+    storage.put(folder, "epoch-0001", files=sizes_in(folder), facts={"score": 0.5})
     assert fetched(storage, "epoch-0001", tmp_path) == content(folder)
     (name, note), *rest = storage.notes().items()
     assert (name, note.facts, rest) == ("epoch-0001", {"score": 0.5}, [])
@@ -65,23 +65,23 @@ def test_a_folder_comes_back_as_it_was_put_with_its_facts(storage, folder, tmp_p
 
 def test_all_that_lies_in_the_parts_of_a_place_is_named(storage, folder):
     for trial, epoch in ((0, 1), (0, 2), (11, 1)):
-        storage.part(f"trial-{trial:04d}").put(folder, f"epoch-{epoch:04d}", facts={})
+        storage.part(f"trial-{trial:04d}").put(folder, f"epoch-{epoch:04d}", files=sizes_in(folder), facts={})
     assert storage.names() == {"trial-0000/epoch-0001", "trial-0000/epoch-0002", "trial-0011/epoch-0001"}
     assert storage.notes() == {}
     assert storage.part("trial-0001").notes() == {}
 
 
 def test_what_is_put_again_replaces_what_was_there_and_its_space_is_given_back(storage, folder, tmp_path, s3):
-    storage.put(folder, "epoch-0001", facts={})
+    storage.put(folder, "epoch-0001", files=sizes_in(folder), facts={})
     (folder / "empty").write_text("not any more")
-    storage.put(folder, "epoch-0001", facts={})
+    storage.put(folder, "epoch-0001", files=sizes_in(folder), facts={})
     assert fetched(storage, "epoch-0001", tmp_path)["empty"] == b"not any more"
     assert len(files_of(storage, s3)) == 3
 
 
 def test_what_is_removed_gives_its_space_back(storage, folder, s3):
-    storage.put(folder, "epoch-0001", facts={})
-    storage.put(folder, "epoch-0002", facts={})
+    storage.put(folder, "epoch-0001", files=sizes_in(folder), facts={})
+    storage.put(folder, "epoch-0002", files=sizes_in(folder), facts={})
     storage.remove("epoch-0001")
     storage.remove("epoch-0009")
     assert storage.names() == {"epoch-0002"}
@@ -91,11 +91,11 @@ def test_what_is_removed_gives_its_space_back(storage, folder, s3):
 def test_a_writer_that_dies_before_the_end_leaves_nothing_to_be_found_and_its_space_is_given_back(
     storage, folder, s3, monkeypatch
 ):
-    storage.put(folder, "epoch-0001", facts={})
+    storage.put(folder, "epoch-0001", files=sizes_in(folder), facts={})
     with monkeypatch.context() as death:
         death.setattr("genotune.storage._write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            storage.put(folder, "epoch-0002", facts={})
+            storage.put(folder, "epoch-0002", files=sizes_in(folder), facts={})
     assert storage.names() == {"epoch-0001"}
     assert len(files_of(storage, s3)) == 5
     storage.clear()
@@ -103,9 +103,27 @@ def test_a_writer_that_dies_before_the_end_leaves_nothing_to_be_found_and_its_sp
     assert len(files_of(storage, s3)) == 3
 
 
+def test_a_folder_that_loses_a_file_before_it_is_put_is_not_put(storage, folder):
+    files = sizes_in(folder)
+    (folder / "model" / "weights").unlink()
+    with pytest.raises(FileNotFoundError, match=r"one: lacks model/weights; was it removed meanwhile\?"):
+        storage.put(folder, "epoch-0001", files=files, facts={})
+    shutil.rmtree(folder)
+    with pytest.raises(FileNotFoundError, match="one: lacks everything"):
+        storage.put(folder, "epoch-0001", files={}, facts={})
+    assert storage.notes() == {}
+
+
+def test_what_lies_there_without_a_file_is_refused(storage, folder, tmp_path):
+    storage.put(folder, "epoch-0001", files=sizes_in(folder), facts={})
+    storage._remove(f"{storage.notes()['epoch-0001'].folder}/model/weights")
+    with pytest.raises(TornError, match=r"model/weights: isn't there\. Was it removed\?"):
+        fetched(storage, "epoch-0001", tmp_path)
+
+
 def test_a_note_that_was_cut_short_names_nothing(folder, tmp_path):
     storage = Storage(str(tmp_path / "kept"))
-    storage.put(folder, "epoch-0001", facts={})
+    storage.put(folder, "epoch-0001", files=sizes_in(folder), facts={})
     note = tmp_path / "kept" / "epoch-0001.whole"
     note.write_bytes(note.read_bytes()[:-1])
     assert storage.notes() == {}
@@ -113,7 +131,7 @@ def test_a_note_that_was_cut_short_names_nothing(folder, tmp_path):
 
 def test_what_lies_there_with_fewer_bytes_than_were_put_is_refused(folder, tmp_path):
     storage = Storage(str(tmp_path / "kept"))
-    storage.put(folder, "epoch-0001", facts={})
+    storage.put(folder, "epoch-0001", files=sizes_in(folder), facts={})
     (weights,) = (tmp_path / "kept").rglob("weights")
     weights.write_bytes(b"abc")
     with pytest.raises(HaltError, match=r"kept/epoch-0001: model/weights has 3 of 10240 bytes; it was changed\."):
@@ -182,7 +200,7 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(s3, folder, tmp_path):
     s3.stop()
     logger.addHandler(rescue)
     try:
-        storage.put(folder, "epoch-0001", facts={})
+        storage.put(folder, "epoch-0001", files=sizes_in(folder), facts={})
     finally:
         logger.removeHandler(rescue)
     (told,) = rescue.told
@@ -193,7 +211,7 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(s3, folder, tmp_path):
 def test_a_server_that_stays_away_is_told_after_the_patience(s3, folder):
     s3.stop()
     with pytest.raises(HaltError, match=r"^s3://box/kept: can't be reached \(.*\)\. Is the network up\?"):
-        Storage("s3://box/kept", patience_s=0).put(folder, "epoch-0001", facts={})
+        Storage("s3://box/kept", patience_s=0).put(folder, "epoch-0001", files=sizes_in(folder), facts={})
 
 
 def test_a_path_lies_beside_the_spec_and_an_address_where_it_says(tmp_path):

@@ -8,7 +8,16 @@ import pytest
 
 from genotune.journal import read_state
 from s3_server import S3
-from sweeps import assert_record_is_complete, curves, events, start, sweep_folder, undisturbed, wait_for
+from sweeps import (
+    assert_nothing_is_left_of,
+    assert_record_is_complete,
+    curves,
+    events,
+    start,
+    sweep_folder,
+    undisturbed,
+    wait_for,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -47,6 +56,7 @@ def test_a_sweep_whose_checkpoints_are_all_lost_on_its_machine_goes_on_from_the_
     folder = wait_for(tmp_path, lambda state: 1 in state.trials and bool(state.trials[1].curve), process, timeout_s=300)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
+    assert_nothing_is_left_of(process.pid)
     n_before = len(events(folder, "report"))
     shutil.rmtree(folder / "trials")
     result = genotune("resume", folder.name)
