@@ -83,7 +83,7 @@ class Project:
 
     def notes(self):
         """What `genotune check` would note of a spec that can run."""
-        plan, _ = check(self.spec)
+        plan, *_ = check(self.spec)
         return plan.notes
 
 

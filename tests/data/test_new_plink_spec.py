@@ -10,6 +10,7 @@ from genotune.data.new_plink_spec import choose_trait, told_kind
 from genotune.data.new_spec import write_spec
 from genotune.data.sample_table import PhenotypeTable
 from genotune.errors import DataError
+from genotune.judging import Judge
 from genotune.metrics import DEFAULT_METRIC
 from genotune.plan import make_plan
 from genotune.spec import read_spec
@@ -129,7 +130,7 @@ def test_a_trait_of_each_kind_makes_a_spec_that_can_run(new, kind):
     written = new({"t": OF_KIND[kind]})
     assert written.says["data"]["trait_kind"] == kind
     assert written.says["objective"] == {"metric": DEFAULT_METRIC[kind], "split": "validation"}
-    assert written.plan.judge == (DEFAULT_METRIC[kind], kind, None, ())
+    assert written.plan.judge == Judge(DEFAULT_METRIC[kind], kind)
     assert list(written.plan.families) == ["boosted_trees", "ridge"]
     assert max(map(len, written.text.splitlines())) <= 120
 
