@@ -25,6 +25,10 @@ _COLOURS: Final = {"running": "green", "complete": "bold", "failed": "red", "die
 _EVERY_S: Final = 1.0
 _LONG: Final = ("draw", "reason", "last word")
 """Columns whose cells may be cut."""
+_SHORTEST: Final = 16
+"""Characters of those that are shown at least."""
+_BETWEEN: Final = 2
+"""Characters between two columns."""
 
 
 def show_sweeps(views: Sequence[SweepView]) -> None:
@@ -145,10 +149,21 @@ def _table(*headers: str) -> Table:
 
 
 def _with_whole_cells(table: Table) -> Table:
-    """The same table, in which only the cells of long words are cut where a terminal is narrow."""
-    for column in table.columns:
-        if column.header not in _LONG:
-            column.min_width = max(len(str(cell)) for cell in (column.header, *column.cells))
+    """The same table, in which only the cells of long words are cut where a terminal is narrow.
+
+    Where even that is not enough it is wider than the terminal: rich would leave out whole columns.
+    """
+    long = [column for column in table.columns if column.header in _LONG]
+    whole = [column for column in table.columns if column.header not in _LONG]
+    widths = [max(len(str(cell)) for cell in (one.header, *one.cells)) for one in whole]
+    for column, width in zip(whole, widths, strict=True):
+        column.min_width = width
+    taken = sum(widths) + _BETWEEN * (len(table.columns) - 1)
+    room = max(_SHORTEST, (_console().width - taken) // len(long))
+    for column in long:
+        column.max_width = room
+    if taken + room * len(long) > _console().width:
+        table.width = taken + room * len(long)
     return table
 
 

@@ -204,3 +204,13 @@ def test_status_shows_all_objectives_and_the_front(genotune, tmp_path):
     assert re.search(r"epoch +pearson \(best\) +n_parameters +front +draw", shown)
     assert re.search(r"0 +toy +waiting +1 +0\.5000 \(0\.5000\) +1,000 +yes", shown)
     assert re.search(r"1 +toy +waiting +1 +0\.5000 \(0\.5000\) +2,000 *\n", shown)
+
+
+def test_no_column_is_left_out_however_long_draws_and_reasons_are(genotune, dead):
+    with Journal(dead) as journal:
+        picks = {f"a_rather_long_name_{n}": 0.123 for n in range(4)}
+        journal.append("proposed", trial=2, family="toy", picks=picks, params=picks, seed=2)
+        journal.append("ended", trial=2, status="failed", reason="why it failed, in as many words as it takes " * 3)
+    shown = genotune("status", "toy").stdout  # 80 characters wide, since it is no terminal
+    assert re.search(r"trial +family +status +epoch +pearson \(best\) +draw +reason", shown)
+    assert re.search(r"2 +toy +failed +0 +- \(-\) +a_rather_long[^…]*… +why it failed", shown)
