@@ -34,6 +34,19 @@ class BoostedTrees(Trainable[OutlineT, StoreT], Generic[OutlineT, StoreT]):
 
     title: ClassVar[str] = "XGBoost"
     complexity: ClassVar[int] = 2
+    # Rounds are counted from the epoch's number, and histograms are made once for all epochs.
+    changeable: ClassVar[frozenset[str]] = frozenset(
+        {
+            "max_depth",
+            "learning_rate",
+            "min_child_weight",
+            "subsample",
+            "colsample_bytree",
+            "reg_lambda",
+            "reg_alpha",
+            "gamma",
+        }
+    )
 
     family: Literal["boosted_trees"] = "boosted_trees"
     rounds_per_epoch: Annotated[int, Field(ge=1)] = 25

@@ -50,6 +50,7 @@ class GenotypeCNN(GenotypeTrainable, Prepares):
     title: ClassVar[str] = "genotype CNN"
     complexity: ClassVar[int] = 3
     learns_together: ClassVar[bool] = True
+    changeable: ClassVar[frozenset[str]] = frozenset({"learning_rate", "weight_decay", "dropout", "batch_size"})
 
     family: Literal["genotype_cnn"] = "genotype_cnn"
     channels: Annotated[int, Field(ge=1, le=1024)] = 16

@@ -51,6 +51,7 @@ class PoissonCNN(SequenceNetwork):
 
     title: ClassVar[str] = "Poisson CNN"
     complexity: ClassVar[int] = 3
+    changeable: ClassVar[frozenset[str]] = SequenceNetwork.changeable | {"dropout"}
 
     family: Literal["poisson_cnn"] = "poisson_cnn"
     channels: Annotated[int, Field(ge=1, le=2048)] = 32

@@ -77,6 +77,8 @@ class SequenceNetwork(Trainable[SequenceOutline, SequenceStore]):
     needs: ClassVar[frozenset[str]] = SequenceStore.columns
     examples: ClassVar[str] = "windows"
     several_workers: ClassVar[bool] = True
+    # A batch of another size would put the schedule, which goes by steps, elsewhere.
+    changeable: ClassVar[frozenset[str]] = frozenset({"learning_rate", "weight_decay", "clip_norm", "jitter_bp"})
 
     windows: WindowSettings = Tiles()
     bin_bp: Annotated[int, Field(ge=1)] = 32

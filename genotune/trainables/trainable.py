@@ -103,6 +103,11 @@ class Trainable(Settings, ABC, Generic[OutlineT, StoreT]):
     several_workers: ClassVar[bool] = False
     """Whether several workers can fit it together."""
 
+    changeable: ClassVar[frozenset[str]] = frozenset()
+    """Hyperparameters that may be others in a fit that resumes: it goes on as if they had been changed there in an
+    uninterrupted one.
+    """
+
     own_epochs: ClassVar[int | None] = None
     """Epochs of a family that has no passes over the data (ridge: 1); None: as many as the sweep gives."""
 
