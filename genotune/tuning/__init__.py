@@ -11,6 +11,7 @@ from genotune.tuning.cmaes import CMAESSettings
 from genotune.tuning.gp import GPSettings
 from genotune.tuning.hyperband import HyperbandSettings
 from genotune.tuning.median import MedianSettings
+from genotune.tuning.pbt import PBTSettings
 from genotune.tuning.schedulers import ASHASettings, NoSchedulerSettings
 from genotune.tuning.searchers import GridSettings, RandomSettings
 from genotune.tuning.tpe import TPESettings
@@ -20,5 +21,5 @@ SearchSettings = Annotated[
 ]
 
 SchedulerSettings = Annotated[
-    ASHASettings | HyperbandSettings | MedianSettings | NoSchedulerSettings, Field(discriminator="kind")
+    ASHASettings | HyperbandSettings | MedianSettings | PBTSettings | NoSchedulerSettings, Field(discriminator="kind")
 ]

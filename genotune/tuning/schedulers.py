@@ -4,26 +4,36 @@ import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from genotune.errors import Problem
 from genotune.settings import Settings
 from genotune.tuning.domination import is_among_best
-from genotune.tuning.space import Direction
+from genotune.tuning.space import Direction, Space
+
+if TYPE_CHECKING:
+    from genotune.tuning.population import Population
+
+Action = Literal["continue", "stop", "pause"]
+"""A trial that pauses waits for others; see `Population`."""
+
+Changeable = Mapping[str, frozenset[str]]
+"""Of each family the hyperparameters that may change while a fit runs."""
 
 
 class Decision(NamedTuple):
     """What happens to a trial after an epoch.
 
     Attributes:
-        action: whether it goes on.
+        action: whether it goes on, now or later.
         rung: the rung at which it was compared; None where it was not.
         reason: a sentence for the record.
     """
 
-    action: Literal["continue", "stop"]
+    action: Action
     rung: int | None
     reason: str
 
@@ -80,6 +90,46 @@ class BaseSchedulerSettings(Settings, ABC):
             direction: whether higher or lower values are better.
             own_epochs: the last epoch of families that end earlier than `max_epochs`.
         """
+
+    @property
+    def generation_epochs(self) -> int | None:
+        """After so many epochs trials wait for each other; None: never."""
+        return None
+
+    def changing(self, space: Space, changeable: Changeable) -> Mapping[str, tuple[str, ...]]:  # noqa: ARG002 - nothing does
+        """Of each family the domains whose picks may change while a trial runs; none if nothing changes.
+
+        Args:
+            space: of the sweep.
+            changeable: what may change.
+        """
+        return {}
+
+    def problems(self, space: Space, changeable: Changeable) -> list[Problem]:  # noqa: ARG002 - for those that can't take all
+        """What in a space it can't use, with paths below `scheduler`; for the arguments see `changing`."""
+        return []
+
+    def n_trials(self, n_families: int) -> int | None:  # noqa: ARG002 - any number will do
+        """The one number of trials that it can do with; None: it can do with any."""
+        return None
+
+    def build_population(
+        self,
+        space: Space,  # noqa: ARG002 - for those whose trials wait
+        direction: Direction,  # noqa: ARG002
+        *,
+        changeable: Changeable,  # noqa: ARG002
+        seed: int,  # noqa: ARG002
+    ) -> "Population | None":
+        """How trials go on that have waited for each other; None: none ever does.
+
+        Args:
+            space: of the sweep.
+            direction: whether higher or lower values are better.
+            changeable: what may change while a trial runs.
+            seed: of the sweep.
+        """
+        return None
 
 
 class ASHASettings(BaseSchedulerSettings):

@@ -265,10 +265,10 @@ def stream(seed: int, number: int) -> np.random.Generator:
 def random_point(space: Space, families: Sequence[str], rng: np.random.Generator) -> Point:
     """A point at random: one of the families, all alike, then each active domain evenly on its own scale."""
     family = families[int(rng.integers(len(families)))]
-    return Point(family, space[family].pick_each(lambda _, domain: domain.at(_share(rng))))
+    return Point(family, space[family].pick_each(lambda _, domain: domain.at(random_share(rng))))
 
 
-def _share(rng: np.random.Generator) -> float:
+def random_share(rng: np.random.Generator) -> float:
     """A number from 0 to 1, both included."""
     return float(rng.integers(_FINENESS, endpoint=True)) / _FINENESS
 
