@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from genotune.storage import Storage, TornError, sizes_in
-from genotune.trainables.trainable import Progress
+from genotune.trainables.trainable import FitError, Progress
 
 log = logging.getLogger(__name__)
 
@@ -59,15 +59,25 @@ class CheckpointFolder:
         best: how many of the best are kept.
         last: how many of the last are kept.
         storage: the trial's place there; None: the folder is all.
+        generation_epochs: of trials that wait for each other after so many epochs: the checkpoint that a generation
+            began with is kept until it has ended, since others may go on from it; None: they wait for nobody.
 
     Raises:
         HaltError: the storage was away for too long, or refuses.
     """
 
-    def __init__(self, folder: Path, *, best: int, last: int, storage: Storage | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        best: int,
+        last: int,
+        storage: Storage | None = None,
+        generation_epochs: int | None = None,
+    ) -> None:
         self.folder = folder
         self._best, self._last = best, last
-        self._storage = storage
+        self._storage, self._generation_epochs = storage, generation_epochs
         folder.mkdir(parents=True, exist_ok=True)
         self._stored: dict[int, Checkpoint] = {}
         if storage is not None:
@@ -99,7 +109,7 @@ class CheckpointFolder:
         shutil.rmtree(path, ignore_errors=True)
         draft.rename(path)
         self._put(checkpoint)
-        self._tidy()
+        self.tidy()
         return checkpoint
 
     def all(self) -> list[Checkpoint]:
@@ -120,6 +130,23 @@ class CheckpointFolder:
                 del self._stored[last.epoch]
         return None
 
+    def tidy(self) -> None:
+        """Let go of what is not kept."""
+        there = self.all()
+        by_score = sorted(there, key=lambda checkpoint: (-checkpoint.score, checkpoint.epoch))
+        kept = {checkpoint.epoch for checkpoint in by_score[: self._best] + there[-self._last :]}
+        if self._generation_epochs is not None:
+            # All others have come as far once a trial is let go on beyond the end of a generation.
+            kept.add((there[-1].epoch - 1) // self._generation_epochs * self._generation_epochs)
+        for checkpoint in there:
+            if checkpoint.epoch not in kept:
+                shutil.rmtree(checkpoint.path, ignore_errors=True)
+                if self._storage is not None:
+                    self._storage.remove(checkpoint.path.name)
+                    del self._stored[checkpoint.epoch]
+        for draft in self.folder.glob(".epoch-*"):
+            shutil.rmtree(draft, ignore_errors=True)
+
     def _here(self) -> list[Checkpoint]:
         found = [_read(path) for path in sorted(self.folder.glob("epoch-*"))]
         return [checkpoint for checkpoint in found if checkpoint is not None]
@@ -136,19 +163,6 @@ class CheckpointFolder:
             self._storage.put(checkpoint.path, checkpoint.path.name, files=files, facts=_report(checkpoint))
             self._stored[checkpoint.epoch] = checkpoint
 
-    def _tidy(self) -> None:
-        there = self.all()
-        by_score = sorted(there, key=lambda checkpoint: (-checkpoint.score, checkpoint.epoch))
-        kept = {checkpoint.epoch for checkpoint in by_score[: self._best] + there[-self._last :]}
-        for checkpoint in there:
-            if checkpoint.epoch not in kept:
-                shutil.rmtree(checkpoint.path, ignore_errors=True)
-                if self._storage is not None:
-                    self._storage.remove(checkpoint.path.name)
-                    del self._stored[checkpoint.epoch]
-        for draft in self.folder.glob(".epoch-*"):
-            shutil.rmtree(draft, ignore_errors=True)
-
 
 def fetch(storage: Storage, folder: Path) -> None:
     """Copy what lies in a storage under a folder's name to this machine, whole or not at all.
@@ -161,6 +175,36 @@ def fetch(storage: Storage, folder: Path) -> None:
     draft.mkdir(parents=True)
     storage.fetch(folder.name, draft)
     draft.rename(folder)
+
+
+def checkpoint_of_another(path: Path, storage: Storage | None) -> Checkpoint:
+    """A checkpoint of another trial than that of this process; it lies here afterwards.
+
+    Args:
+        path: its folder.
+        storage: that trial's place there; None: the folder is all.
+
+    Raises:
+        FitError: it is gone, or a part of it.
+        HaltError: the storage was away for too long, or lacks it.
+    """
+    if storage is not None and not path.exists():
+        try:
+            fetch(storage, path)
+        except TornError as error:
+            raise FitError(f"The checkpoint that the trial is to go on from is torn: {error}") from error
+        except OSError:
+            if not path.exists():  # else another process has fetched it meanwhile
+                raise
+    found = _read(path)
+    if found is None:
+        raise FitError(f"{path}: this checkpoint, which the trial is to go on from, is gone. Was it removed by hand?")
+    return found
+
+
+def epoch_of(path: str) -> int:
+    """Of the checkpoint at a path."""
+    return int(path.rpartition("-")[2])
 
 
 def _name(epoch: int) -> str:

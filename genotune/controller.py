@@ -14,15 +14,17 @@ from typing import Any, Final, Literal, NamedTuple
 from genotune.errors import SweepError
 from genotune.events import Event
 from genotune.failing import FAILED_AT_FIRST, failing
+from genotune.generations import end_generations, origin
 from genotune.journal import Journal
-from genotune.limits import Limits, costs, spent_budget
+from genotune.limits import Limits, spent_budget
 from genotune.sweep_state import TrialState
 from genotune.tuning.placing import Point
 from genotune.tuning.plateau import Plateau
-from genotune.tuning.schedulers import Decision, Scheduler
+from genotune.tuning.population import Population
+from genotune.tuning.schedulers import Action, Decision, Scheduler
 from genotune.tuning.searchers import Searcher
-from genotune.tuning.sharing import family_behind
 from genotune.tuning.space import Draw
+from genotune.turns import family_to_fill, family_under_budget
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +33,18 @@ BY_HAND: Final = "stopped by hand"
 
 
 class Task(NamedTuple):
-    """One trial to run: a draw with its number and seed."""
+    """One trial to run: a draw with its number and seed.
+
+    Attributes:
+        start_from: the checkpoint of another trial, relative to the trials' folder, that it goes on from unless it has
+            come further than that; None: it goes on from its own last one.
+    """
 
     trial: int
     family: str
     params: Mapping[str, Any]
     seed: int
+    start_from: str | None = None
 
 
 Next = Task | Literal["wait", "finished"]
@@ -53,6 +61,7 @@ class Controller:
         seed: of the sweep; each trial's own comes from it and the trial's number.
         plateau: fresh, it learns the journal's trials; None: the sweep ends on none.
         further_losses: of an epoch's metrics those that are further objectives, turned so that lower is better.
+        population: says how trials go on that have waited for each other; None: none waits.
 
     Raises:
         SweepError: the journal was written under another spec: its trials are not of this space, or its decisions
@@ -69,6 +78,7 @@ class Controller:
         seed: int,
         plateau: Plateau | None = None,
         further_losses: Callable[[Mapping[str, float]], tuple[float, ...]] = lambda _: (),
+        population: Population | None = None,
     ) -> None:
         self.journal = journal
         self.limits = limits
@@ -77,6 +87,7 @@ class Controller:
         self._seed = seed
         self._plateau = plateau
         self._further_losses = further_losses
+        self._population = population
         self._ends: dict[str, Counter[str]] = {family: Counter() for family in searcher.families}
         self._running: set[int] = set()
         for event in journal.events():
@@ -97,14 +108,17 @@ class Controller:
             return "wait"
         over = self._over()
         if over:
+            self._end_paused(over)
             return self._nothing(over)
-        waiting = self.unfinished()
-        if waiting:
-            return self._start(waiting[0])
+        waiting = self._waiting()
+        if waiting is not None:
+            return self._start(waiting)
         exhausted = self._exhausted()
-        draw = None if exhausted else self._searcher.ask(self._family_behind())
+        draw = None if exhausted else self._searcher.ask(self._family_due())
         if draw is None:
-            return self._nothing(exhausted or "the search has tried all that there is")
+            nothing = self._nothing(exhausted or "the search has tried all that there is")
+            waiting = self._waiting()  # for what would have been proposed
+            return nothing if waiting is None else self._start(waiting)
         number = len(self.journal.state.trials)
         self.journal.append(
             "proposed",
@@ -124,20 +138,35 @@ class Controller:
         """Live trials that run nowhere, in order."""
         return [trial for trial in self.journal.state.unended.values() if trial.number not in self._running]
 
+    def _waiting(self) -> TrialState | None:
+        """The first live trial that runs nowhere and may; a generation that all of its trials have reached ends."""
+        if self._population is not None:
+            end_generations(self.journal, self._population)
+        return next((trial for trial in self.unfinished() if not trial.is_paused), None)
+
+    def _end_paused(self, reason: str) -> None:
+        """Trials that wait for others don't go on any more."""
+        for trial in list(self.journal.state.unended.values()):
+            if trial.is_paused:
+                self._end(trial, "stopped", reason)
+
     def started(self, trial: int, *, device: str) -> None:
         """A process has begun to fit the trial (again, after a death)."""
         self.journal.append("started", trial=trial, device=device)
 
     def report(
         self, trial: int, epoch: int, *, value: float, metrics: Mapping[str, float], checkpoint: str | None
-    ) -> Literal["continue", "stop"]:
+    ) -> Action:
         """Take in the end of an epoch and say whether the trial goes on.
 
-        An epoch that is in the journal already (the trial went on from a checkpoint) gets the same answer again.
+        A trial that is to pause is given back by `ended`, and is a task again when it may go on. An epoch that is in
+        the journal already (the trial went on from a checkpoint) gets the same answer again.
         """
         state = self.journal.state.trials[trial]
         if epoch in state.decisions:
-            return "stop" if state.decisions[epoch] == "stop" else "continue"
+            if state.decisions[epoch] == "stop":
+                return "stop"
+            return "pause" if state.is_paused else "continue"
         if epoch not in state.curve:
             self.journal.append(
                 "report",
@@ -150,10 +179,13 @@ class Controller:
         return self._decide_for_good(state, epoch)
 
     def ended(self, trial: int, *, failure: str | None = None) -> None:
-        """A trial's process is done with it: all epochs fitted, stopped by a decision, or given up after retries."""
+        """A trial's process is done with it: all epochs fitted, stopped by a decision, or given up after retries.
+
+        A trial that pauses has not ended, whatever became of its process since.
+        """
         state = self.journal.state.trials[trial]
         self._running.discard(trial)
-        if not self._is_open(state):
+        if not self._is_open(state) or state.is_paused:
             return
         status: Literal["complete", "stopped", "failed"]
         if failure is not None:
@@ -200,7 +232,7 @@ class Controller:
         elif event.kind == "decision":
             state = self.journal.state.trials[values["trial"]]
             again = self._decide(state, values["epoch"])
-            if again.action != values["action"] and again.action == "stop":
+            if again.action != values["action"] and values["action"] != "stop":
                 message = (
                     f"trial {state.number}, epoch {values['epoch']}: the journal says {values['action']!r}, "
                     f"the scheduler {again.action!r}. The spec's scheduler is not the one that the sweep began with."
@@ -224,12 +256,12 @@ class Controller:
             elif state.number in self.journal.state.stop_asked:
                 self._end(state, "stopped", BY_HAND)
 
-    def _decide_for_good(self, state: TrialState, epoch: int) -> Literal["continue", "stop"]:
+    def _decide_for_good(self, state: TrialState, epoch: int) -> Action:
         """Write down what happens to a trial after an epoch."""
         decision = self._decide(state, epoch)
-        if decision.action == "continue" and state.number in self.journal.state.stop_asked:
+        if decision.action != "stop" and state.number in self.journal.state.stop_asked:
             decision = Decision("stop", decision.rung, BY_HAND)
-        if decision.action == "continue" and (over := self._over()):
+        if decision.action != "stop" and (over := self._over()):
             decision = Decision("stop", decision.rung, over)
         self.journal.append(
             "decision",
@@ -267,7 +299,7 @@ class Controller:
 
     def _start(self, state: TrialState) -> Task:
         self._running.add(state.number)
-        return Task(state.number, state.family, state.params, state.seed)
+        return Task(state.number, state.family, state.params, state.seed, origin(self.journal.state, state))
 
     @staticmethod
     def _is_open(trial: TrialState) -> bool:
@@ -287,6 +319,8 @@ class Controller:
         if state.dropped.keys() >= set(self._searcher.families):
             each = " of each family" if len(state.dropped) > 1 else ""
             return f"the first {FAILED_AT_FIRST} trials{each} all failed"
+        if self._population is not None and self._family_due() is None:
+            return "each family that is left has its population"
         return "" if self._plateau is None else self._plateau.reason
 
     def _nothing(self, reason: str) -> Next:
@@ -295,18 +329,12 @@ class Controller:
             self.journal.append("proposals_ended", reason=reason)
         return "wait" if self._running else "finished"
 
-    def _family_behind(self) -> str | None:
-        """The family whose turn it is under a budget in hours, or in money; None: the searcher is free."""
-        state = self.journal.state
-        families = [family for family in self._searcher.families if family not in state.dropped]
-        if (self.limits.hours is None and self.limits.cost is None) or len(families) < 2:
-            return None
-        ran_s = state.ran_s(time.time())
-        spent = ran_s if self.limits.hours is not None else costs(ran_s, state)
-        n_trials = Counter(trial.family for trial in state.trials.values())
-        return family_behind(
-            {family: spent.get(family, 0.0) for family in families}, n_trials, most_trials=self.limits.n_trials
-        )
+    def _family_due(self) -> str | None:
+        """The family that the next proposal should be of; None: the searcher is free."""
+        state, families = self.journal.state, self._searcher.families
+        if self._population is not None:
+            return family_to_fill(state, families, self._population.size)
+        return family_under_budget(state, families, self.limits)
 
 
 def trial_seed(sweep_seed: int, number: int) -> int:

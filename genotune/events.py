@@ -11,7 +11,8 @@ Kind = Literal[
     "proposed",  # trial, family, picks, params, seed
     "started",  # trial, device
     "report",  # trial, epoch, value (null: not a number), metrics, checkpoint (a path relative to the sweep, or null)
-    "decision",  # trial, epoch, action: continue | stop, rung (null: no rung there), reason
+    "decision",  # trial, epoch, action: continue | stop | pause, rung (null: no rung there), reason
+    "generation",  # family, epoch: its trials go on; copies (trial, parent, picks, params): as changed copies of others
     "stop_asked",  # trial (null: all of them): a person wants it to stop
     "dropped",  # family, reason: its first trials all failed, so it gets no more
     "proposals_ended",  # reason: nothing is left to propose; or a person extends the sweep

@@ -50,6 +50,7 @@ def sweep_facts(
         "platform": platform.platform(),
         "python": platform.python_version(),
         "seed": settings.search.seed,
+        "changing": {family: list(names) for family, names in spec.changing.items()},
         "budget": settings.budget.model_dump(mode="json"),
         "prices": None if prices is None else prices.model_dump(mode="json"),
         "trial_hour_cost": trial_hour_costs(plan, prices),

@@ -22,12 +22,18 @@ def failing(ends: Mapping[str, Counter[str]], state: SweepState) -> dict[str, st
     found = {}
     for family, of_family in ends.items():
         n = of_family["failed"]
-        if n >= FAILED_AT_FIRST and n == of_family.total() and family not in state.dropped:
+        all_failed = n >= FAILED_AT_FIRST and n == of_family.total()
+        if all_failed and family not in state.dropped and not _lives(family, state):
             first = next(
                 trial for trial in state.trials.values() if trial.family == family and trial.status == "failed"
             )
             found[family] = f"its first {n} trials all failed; trial {first.number}: {first.reason}"
     return found
+
+
+def _lives(family: str, state: SweepState) -> bool:
+    """Whether a trial of a family that hasn't ended has come to the end of a generation, though others failed."""
+    return any(one.family == family and "pause" in one.decisions.values() for one in state.unended.values())
 
 
 def check_outcome(state: SweepState, sweep: str) -> None:

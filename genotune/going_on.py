@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from genotune.errors import SweepError
 from genotune.extension import extended_budget, limits_said, raised
 from genotune.spec import GroupSpec, Spec
 from genotune.spec_changes import check_unchanged
@@ -47,6 +48,9 @@ def agreed_limits(
     budget = spec.settings.budget
     now = {name: limit for limits in extensions for name, limit in limits.items()}
     limits = raised(extended_budget(budget, now), going_on.limits)
+    if "trials" in limits and spec.settings.scheduler.n_trials(len(spec.space)) is not None:
+        message = f"--extend trials={limits['trials']}: scheduler {spec.settings.scheduler.kind} trains one population"
+        raise SweepError(f"{message} of each family, and no trials after it. Start a new sweep.")
     if not going_on.as_it_began:
         said = limits_said(budget, [*extensions, going_on.limits])
         check_unchanged(kept, sweep=sweep, limits=said, member=member)

@@ -27,6 +27,7 @@ from genotune.face import Face, Outcome
 from genotune.facts import check_same_files, sweep_facts
 from genotune.front import write_front
 from genotune.full_disk import full_disk
+from genotune.generations import generation_words
 from genotune.going_on import GoingOn, agreed_limits
 from genotune.journal import Journal
 from genotune.judging import Judge
@@ -243,6 +244,9 @@ def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judg
         seed=settings.search.seed,
         plateau=None if budget.plateau is None else budget.plateau.build(judge.direction),
         further_losses=judge.further_losses,
+        population=settings.scheduler.build_population(
+            plan.spec.space, judge.direction, changeable=plan.spec.changeable, seed=settings.search.seed
+        ),
     )
     setup = TrialSetup(
         splits=plan.trial_splits,
@@ -255,6 +259,7 @@ def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judg
         folds=tuple(fold.splits for fold in plan.trial_folds),
         code=plan.spec.code,
         storage=storage.part("trials") if (storage := storage_of(plan.spec, folder)) else None,
+        generation_epochs=settings.scheduler.generation_epochs,
     )
     tune_run = TuneRun(
         folder=folder / "ray",
@@ -264,17 +269,22 @@ def _sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, judge: Judg
         retries=settings.trials.retries,
         on_change=lambda: face.trials(controller),
     )
-    journal.follow(partial(_tell_drop, face))
+    journal.follow(partial(_tell_event, face, journal))
     _tell(tuple((journal.state.learned_before or {}).get("notes", ())), face)
     face.stage("Running trials")
     run_sweep(controller, store, setup=setup, run=tune_run)
+    if setup.generation_epochs is not None:
+        setup.give_space_back(journal.state.trials)
     face.trials(controller)
 
 
-def _tell_drop(face: Face, event: Event) -> None:
-    """Say that a family gets no more trials, when it happens."""
+def _tell_event(face: Face, journal: Journal, event: Event) -> None:
+    """Say that a family gets no more trials, or how its generation goes on, when it happens."""
     if event.kind == "dropped":
         face.note(f"{event.values['family']} gets no more trials: {event.values['reason']}")
+    elif event.kind == "generation":
+        family = event.values["family"]
+        face.note(generation_words(family, journal.state.generations[family]))
 
 
 def _stored(storage: Storage | None) -> frozenset[str]:

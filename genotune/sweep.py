@@ -237,7 +237,8 @@ class _Decide(_Live, FIFOScheduler):
         action = self._controller.report(
             _number(trial), result["epoch"], value=result["value"], metrics=metrics, checkpoint=result["checkpoint"]
         )
-        return str(TrialScheduler.STOP if action == "stop" else TrialScheduler.CONTINUE)
+        # A trial that pauses is another one to Tune when it goes on: so it holds no machine until then.
+        return str(TrialScheduler.CONTINUE if action == "continue" else TrialScheduler.STOP)
 
 
 class _Watch(_Live, Callback):

@@ -6,7 +6,19 @@ from typing import Any, Literal, NamedTuple
 
 from genotune.events import Event, Kind
 
-Status = Literal["proposed", "running", "complete", "stopped", "failed", "killed"]
+Status = Literal["proposed", "running", "paused", "complete", "stopped", "failed", "killed"]
+
+
+class Stretch(NamedTuple):
+    """What a trial was fitted with from some epoch on.
+
+    Attributes:
+        parent: the trial from whose checkpoint it went on there; None: it began so.
+    """
+
+    parent: int | None
+    picks: Mapping[str, Any]
+    params: Mapping[str, Any]
 
 
 @dataclass
@@ -15,10 +27,15 @@ class TrialState:
 
     Attributes:
         number: from 0, in the order of proposal.
+        picks: as they are now; see `stretches`.
+        params: as they are now.
         curve: objective by epoch; NaN where it was not a number.
         checkpoints: path relative to the sweep's folder, by epoch. Older ones may have been deleted.
         rung: the highest rung (an epoch) that it reached, 0 if none.
         reason: why it ended.
+        is_paused: whether it waits for the others of its generation.
+        stretches: of a trial that went on as a copy of others, what it was fitted with after each epoch that is named
+            here, from 0 on; of any other trial nothing.
     """
 
     number: int
@@ -39,6 +56,8 @@ class TrialState:
     ended_s: float | None = None  # None: not ended; a killed trial has not ended, it goes on after a resume
     running_since_s: float | None = None
     ran_before_s: float = 0.0
+    is_paused: bool = False
+    stretches: dict[int, Stretch] = field(default_factory=dict)
 
     def ran_s(self, now_s: float) -> float:
         """Seconds that it has run until now; between deaths and resumes nothing is counted."""
@@ -57,7 +76,23 @@ class TrialState:
     @property
     def is_live(self) -> bool:
         """Whether it waits or runs."""
-        return self.status in ("proposed", "running")
+        return self.status in ("proposed", "running", "paused")
+
+    def fitted_with(self, epoch: int) -> Stretch:
+        """What an epoch was fitted with."""
+        begun = max((after for after in self.stretches if after < epoch), default=None)
+        return Stretch(None, self.picks, self.params) if begun is None else self.stretches[begun]
+
+    @property
+    def parents(self) -> dict[int, int]:
+        """The trials that it was a copy of, by the epoch after which it went on so."""
+        return {after: one.parent for after, one in self.stretches.items() if one.parent is not None}
+
+    def copy(self, epoch: int, parent: int, *, picks: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+        """After an epoch it goes on as a changed copy of another trial."""
+        self.stretches.setdefault(0, Stretch(None, self.picks, self.params))
+        self.stretches[epoch] = Stretch(parent, picks, params)
+        self.picks, self.params = picks, params
 
 
 class ScoredWinner(NamedTuple):
@@ -84,6 +119,8 @@ class SweepState:
     """Trials that a person wants to stop; None: all."""
     dropped: dict[str, str] = field(default_factory=dict)
     """Why families get no more trials."""
+    generations: dict[str, dict[int, dict[int, int]]] = field(default_factory=dict)
+    """Of each family and by the epoch that it ended at: the parent of each trial that went on as a copy."""
     proposals_ended: str = ""
     """Why no trial begins any more; '' while some may."""
     extensions: list[Mapping[str, Any]] = field(default_factory=list)
@@ -156,6 +193,8 @@ class SweepState:
                 self.delivered = values["upto"]
             case "dropped":
                 self.dropped[values["family"]] = values["reason"]
+            case "generation":
+                self._apply_generation(values)
             case "proposals_ended":
                 self.proposals_ended = values["reason"]
             case "extended":
@@ -170,6 +209,19 @@ class SweepState:
                     trial.status = "killed"
             case _:
                 self._apply_result(kind, values)
+
+    def _apply_generation(self, values: Mapping[str, Any]) -> None:
+        """Take in how the trials of a family go on that waited for each other."""
+        family, epoch, copies = values["family"], values["epoch"], values["copies"]
+        self.generations.setdefault(family, {})[epoch] = {copy["trial"]: copy["parent"] for copy in copies}
+        for trial in self.unended.values():
+            if trial.family == family and trial.is_paused:
+                trial.is_paused, trial.reason = False, f"goes on after epoch {epoch}"
+                trial.status = "proposed" if trial.status == "paused" else trial.status
+        for copy in copies:
+            trial = self.trials[copy["trial"]]
+            trial.copy(epoch, copy["parent"], picks=copy["picks"], params=copy["params"])
+            trial.reason = f"goes on after epoch {epoch} as a changed copy of trial {copy['parent']}"
 
     def _apply_result(self, kind: Kind, values: Mapping[str, Any]) -> None:
         """Take in what came of it."""
@@ -220,7 +272,11 @@ class SweepState:
             if values["rung"] is not None:
                 trial.rung = max(trial.rung, values["rung"])
             trial.reason = values["reason"]
+            if values["action"] == "pause":
+                trial.status, trial.is_paused = "paused", True
+                trial.stop_clock(event.time_s)
         else:
+            trial.is_paused = False
             trial.status, trial.reason, trial.ended_s = values["status"], values["reason"], event.time_s
             trial.stop_clock(event.time_s)
             if self.unended.pop(number, None) is not None:

@@ -7,11 +7,11 @@ import faulthandler
 import logging
 import math
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genotune.checkpoints import Checkpoint, CheckpointFolder
+from genotune.checkpoints import Checkpoint, CheckpointFolder, checkpoint_of_another, epoch_of
 from genotune.full_disk import full_disk
 from genotune.judging import Judge, lesson_of, recorded_name, validate
 from genotune.storage import Storage
@@ -32,6 +32,7 @@ class TrialSetup(NamedTuple):
         folds: on which each draw is fitted and judged; none: on `splits`.
         code: text of the Python files that the spec names.
         storage: where checkpoints go too; None: the folder is all, and all machines see it.
+        generation_epochs: after so many epochs trials wait for each other; None: never.
     """
 
     splits: Splits
@@ -44,12 +45,31 @@ class TrialSetup(NamedTuple):
     folds: tuple[Splits, ...] = ()
     code: Mapping[str, str] = {}
     storage: Storage | None = None
+    generation_epochs: int | None = None
 
     def checkpoints(self, trial: int) -> CheckpointFolder:
         """Those of a trial, by its number."""
         name = trial_name(trial)
-        place = None if self.storage is None else self.storage.part(name)
-        return CheckpointFolder(self.folder / name, best=self.best, last=self.last, storage=place)
+        return CheckpointFolder(
+            self.folder / name,
+            best=self.best,
+            last=self.last,
+            storage=self._place(name),
+            generation_epochs=self.generation_epochs,
+        )
+
+    def give_space_back(self, trials: Iterable[int]) -> None:
+        """Let go of the checkpoints that were kept for other trials only; none goes on any more."""
+        for trial in trials:
+            self._replace(generation_epochs=None).checkpoints(trial).tidy()
+
+    def checkpoint(self, path: str) -> Checkpoint:
+        """One of another trial, by its path relative to the folder."""
+        return checkpoint_of_another(self.folder / path, self._place(path.partition("/")[0]))
+
+    def _place(self, name: str) -> Storage | None:
+        """Of a trial in the storage."""
+        return None if self.storage is None else self.storage.part(name)
 
 
 class EpochReport(NamedTuple):
@@ -86,7 +106,7 @@ def fit_trial(
     """Fit one draw, from its last checkpoint if it has one; of several workers rank 0 alone validates and reports.
 
     Args:
-        task: trial, family, params, as the controller gave them.
+        task: trial, family, params, start_from, as the controller gave them.
         store: the data.
         setup: of the sweep.
         plan: seed, epochs, device and threads of this trial.
@@ -95,6 +115,7 @@ def fit_trial(
 
     Raises:
         NotFiniteError: the training loss is not a number.
+        FitError: the checkpoint of another trial that it is to go on from is gone.
     """
     trainable = build_trainable(task["family"], task["params"], store.columns)
     is_first = plan.rank == 0
@@ -102,6 +123,7 @@ def fit_trial(
     last = folder.latest() if folder is not None else None
     if last is not None:
         send(report_again(last, setup))
+    start = _start_of(task, last, setup) if is_first else None
 
     def report(progress: Progress) -> float:
         check_finite(progress)
@@ -118,8 +140,17 @@ def fit_trial(
         return setup.judge.higher_is_better(value)
 
     lesson = lesson_of(store, setup.splits)
-    resume = share(last.state if last else None)
+    resume = share(start.state if start else None)
     fit_prepared(trainable, lesson.store, lesson.splits, report=report, plan=plan, resume=resume)
+
+
+def _start_of(task: Mapping[str, Any], last: Checkpoint | None, setup: TrialSetup) -> Checkpoint | None:
+    """Where a fit goes on: its own last checkpoint, or another trial's that is no older; None: at the beginning."""
+    start_from = task.get("start_from")
+    if start_from is None or (last is not None and last.epoch > epoch_of(start_from)):
+        return last
+    log.info("goes on from %s", start_from)
+    return setup.checkpoint(start_from)
 
 
 class _ReachedError(Exception):

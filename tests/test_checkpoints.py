@@ -1,12 +1,13 @@
 """Checkpoints: whole or not there, the best and the last kept."""
 
 import math
+import shutil
 
 import pytest
 
-from genotune.checkpoints import CheckpointFolder
+from genotune.checkpoints import CheckpointFolder, checkpoint_of_another
 from genotune.storage import Storage
-from genotune.trainables.trainable import Progress
+from genotune.trainables.trainable import FitError, Progress
 
 
 class Stub:
@@ -159,3 +160,28 @@ def test_a_trial_goes_on_from_an_earlier_epoch_where_the_storage_lost_a_part_of_
     assert again.latest().epoch == 1
     assert "goes on from an earlier epoch" in caplog.text
     assert storage.names() == {"epoch-0001"}
+
+
+def test_what_a_generation_began_with_is_kept_until_it_has_ended(tmp_path):
+    """Others may go on from the ends of generations, at 2 and 4, as long as this one is within the next."""
+    folder = CheckpointFolder(tmp_path / "trial", best=1, last=1, generation_epochs=2)
+    kept = []
+    for epoch in range(1, 8):
+        write(folder, epoch, 1 / epoch)
+        kept.append(epochs(folder))
+    assert kept == [[1], [1, 2], [1, 2, 3], [1, 2, 4], [1, 4, 5], [1, 4, 6], [1, 6, 7]]
+
+
+def test_a_checkpoint_of_another_trial_is_read_fetched_or_told_to_be_gone(tmp_path, storage):
+    written = write(CheckpointFolder(tmp_path / "trial", best=1, last=1, storage=storage), 7, 0.25)
+    assert checkpoint_of_another(written.path, None) == written
+    shutil.rmtree(written.path)
+    with pytest.raises(FitError, match=r"trial/epoch-0007: this checkpoint, .* is gone\. Was it removed by hand\?"):
+        checkpoint_of_another(written.path, None)
+    assert checkpoint_of_another(written.path, storage) == written
+    assert (written.state / "state.json").read_text() == "7 0.25"
+    shutil.rmtree(written.path)
+    (lost,) = (tmp_path / "kept" / "trial").glob("epoch-0007-*/state/state.json")
+    lost.unlink()
+    with pytest.raises(FitError, match="The checkpoint that the trial is to go on from is torn: "):
+        checkpoint_of_another(written.path, storage)

@@ -139,6 +139,15 @@ def test_a_group_is_held_against_its_file_and_each_setting_told_once(group, tmp_
         agree(group.members[1].spec, member="length")
 
 
+def test_a_population_gets_no_more_trials_but_more_hours(kept):
+    scheduler = ("{kind: asha, max_epochs: 4, reduction_factor: 2}", "{kind: pbt, max_epochs: 4, population: 5}")
+    rewrite(kept, scheduler, ("{trials: 5}", "{trials: 5, hours: 1}"))
+    of_population = read_spec(kept.path)
+    with pytest.raises(SweepError, match=r"--extend trials=9: scheduler pbt .* Start a new sweep\."):
+        agree(of_population, GoingOn({"trials": 9}))
+    assert agree(of_population, GoingOn({"hours": 2.0})) == {"hours": 2.0}
+
+
 @pytest.fixture
 def group(tmp_path):
     """A group of two sweeps, one for each trait."""

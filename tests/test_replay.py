@@ -34,7 +34,9 @@ SCHEDULERS = {
     "hyperband": {"reduction_factor": 2},
     "median": {"min_trials": 2},
     "none": {},
+    "pbt": {"population": 3},
 }
+CHANGEABLE = {"toy": frozenset({"rate", "width"}), "plain": frozenset({"depth"})}
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +80,7 @@ def drive(journal, make, *, ahead=0, fails=()):
             continue
         for epoch in range(min(reached.get(task.trial, 1), MAX_EPOCHS), MAX_EPOCHS + 1):
             value = value_of(task, epoch)
-            if controller.report(task.trial, epoch, value=value, metrics={}, checkpoint=None) == "stop":
+            if controller.report(task.trial, epoch, value=value, metrics={}, checkpoint=None) != "continue":
                 break
         controller.ended(task.trial)
     assert task == "finished"
@@ -101,7 +103,8 @@ def assert_every_cut_comes_to_the_same_end(tmp_path, make, **how):
         drive(journal, make, **how)
         expected = story(journal)
     lines = (tmp_path / "whole" / JOURNAL_FILE).read_bytes().splitlines(keepends=True)
-    assert len(lines) == len(expected)
+    n_pauses = sum(values.get("action") == "pause" for _, values in expected)
+    assert len(lines) == len(expected) + n_pauses, "a trial that paused begins once more, and no other"
     for n_kept in range(len(lines) + 1):
         folder = tmp_path / f"cut-{n_kept}"
         folder.mkdir()
@@ -125,6 +128,7 @@ def controllers(*, search="random", scheduler="none", space=None, plateau=None, 
             limits=Limits(**{"n_trials": 6, **limits}),
             seed=5,
             plateau=None if plateau is None else plateau.build("maximize"),
+            population=rules.build_population(space, "maximize", changeable=CHANGEABLE, seed=5),
         )
 
     return make

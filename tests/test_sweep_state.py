@@ -75,3 +75,40 @@ def test_what_has_not_ended_is_known_and_what_has_is_counted_by_family():
     assert list(state.unended) == [1]
     assert state.trials[1].status == "killed"
     assert state.ran_s(999.0) == {"toy": pytest.approx(2 + 2)}
+
+
+def generation(epoch, *copies):
+    copied = [{"trial": one, "parent": other, "picks": {}, "params": {"from": other}} for one, other in copies]
+    return "generation", {"family": "toy", "epoch": epoch, "copies": copied}
+
+
+def pause(trial, epoch):
+    report = {"trial": trial, "epoch": epoch, "value": 0.5, "metrics": {}, "checkpoint": None}
+    decision = {"trial": trial, "epoch": epoch, "action": "pause", "rung": epoch, "reason": "waits"}
+    return [("started", {"trial": trial, "device": "cpu"}), ("report", report), ("decision", decision)]
+
+
+def test_an_epoch_was_fitted_with_what_its_trial_had_then():
+    events = [proposal(0), proposal(1), *pause(0, 2), *pause(1, 2), generation(2, (0, 1))]
+    trial = state_after(*events, *pause(0, 4), *pause(1, 4), generation(4, (0, 5))).trials[0]
+    assert [trial.fitted_with(epoch).params for epoch in (1, 2, 3, 4, 5)] == [
+        {},
+        {},
+        {"from": 1},
+        {"from": 1},
+        {"from": 5},
+    ]
+    assert [trial.fitted_with(epoch).parent for epoch in (2, 4, 5)] == [None, 1, 5]
+    assert trial.parents == {2: 1, 4: 5}
+    assert state_after(*events).trials[1].fitted_with(9).params == {}
+
+
+def test_while_a_trial_waits_its_clock_stands_and_a_death_of_the_driver_does_not_let_it_go_on():
+    events = [("driver_started", {"pid": 1}), proposal(0), *pause(0, 2)]
+    waiting = state_after(*events, ("delivered", {"upto": 1})).trials[0]
+    assert (waiting.status, waiting.is_paused, waiting.is_live, waiting.ran_s(999.0)) == ("paused", True, True, 2.0)
+    state = state_after(*events, ("interrupted", {"reason": "a signal"}), ("driver_started", {"pid": 2}))
+    assert (state.trials[0].status, state.trials[0].is_paused) == ("killed", True)
+    state = state_after(*events, generation(2))
+    assert (state.trials[0].status, state.trials[0].is_paused) == ("proposed", False)
+    assert state.trials[0].reason == "goes on after epoch 2"

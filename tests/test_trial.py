@@ -9,7 +9,7 @@ import pytest
 from genotune.judging import Judge, score_model
 from genotune.store import SequenceStore, Splits
 from genotune.trainables import build_trainable, load_model
-from genotune.trainables.trainable import FitPlan, Progress
+from genotune.trainables.trainable import FitError, FitPlan, Progress
 from genotune.trial import NotFiniteError, TrialSetup, device_for, fit_trial, score_draw, trial_name
 
 PARAMS = {
@@ -104,6 +104,46 @@ def test_a_draw_that_is_fitted_again_scores_what_the_trial_did_at_that_epoch(sto
     task = {"family": "poisson_cnn", "params": {**PARAMS, "schedule": {"kind": "cosine"}}, "epoch": epoch}
     metrics = score_draw(task, store, splits=setup.splits, judge=setup.judge, plan=PLAN)
     assert metrics["pearson"] == reports[epoch - 1].value
+
+
+@pytest.mark.parametrize("die_after", [None, 1, 2])
+def test_a_copy_goes_on_from_the_other_trials_checkpoint_with_params_of_its_own(store, setup, die_after):
+    """What it comes to is what the other trial would, had its learning rate been changed there; dead or not."""
+    setup = setup._replace(generation_epochs=2)
+    changed = TASK | {"params": {**PARAMS, "learning_rate": 0.01}}
+    reports_of(TASK, store, setup=setup, die_after=2)
+    expected = reports_of(changed, store, setup=setup)[1:]
+    setup = setup._replace(folder=setup.folder.with_name("copied"))
+    other, own = TASK | {"trial": 5}, TASK | {"params": {**PARAMS, "channels": 8}}
+    reports_of(other, store, setup=setup, die_after=2)
+    before = reports_of(own, store, setup=setup, die_after=2)
+    copy = changed | {"start_from": f"{trial_name(5)}/epoch-0002"}
+    if die_after is not None:
+        reports_of(copy, store, setup=setup, die_after=die_after)
+        assert (setup.folder / trial_name(5) / "epoch-0002").exists()
+    reports = reports_of(copy, store, setup=setup)
+    if die_after is None or die_after == 1:
+        assert reports[0] == before[-1], "its own last report is given again"
+    assert [one.epoch for one in reports] == ([3, 4] if die_after == 2 else [2, 3, 4])
+    assert [without_clock(one) for one in reports[-len(expected) :]] == [without_clock(one) for one in expected]
+    assert [one.epoch for one in expected] == [3, 4]
+
+
+def test_what_was_kept_for_copies_is_let_go_of_when_none_goes_on(store, setup):
+    waiting = setup._replace(generation_epochs=2)
+    reports_of(TASK, store, setup=waiting, die_after=3)
+    names = {path.name for path in (setup.folder / trial_name(3)).glob("epoch-*")}
+    assert {"epoch-0002", "epoch-0003"} <= names
+    waiting.give_space_back([3])
+    left = setup.checkpoints(3).all()
+    assert len(left) <= 2
+    assert max(left).epoch == 3
+    assert max(left, key=lambda one: one.score).score == max(one.score for one in left)
+
+
+def test_a_copy_whose_origin_is_gone_fails_and_says_so(store, setup):
+    with pytest.raises(FitError, match=r"trial-0005/epoch-0002: this checkpoint, which the trial is to go on from, is"):
+        reports_of(TASK | {"start_from": f"{trial_name(5)}/epoch-0002"}, store, setup=setup)
 
 
 def test_a_trial_that_had_ended_only_reports_its_end_again(store, setup):

@@ -13,6 +13,7 @@ from genotune.settings import build
 from genotune.spec.code_files import CodeFiles, code_problems, read_code
 from genotune.spec.messages import did_you_mean, problem_of, problems_of
 from genotune.spec.objectives import bin_problems, objective_problems, problems_among_objectives
+from genotune.spec.population_problems import population_problems
 from genotune.spec.schema import SpecFile
 from genotune.spec.yaml_source import YamlPath, YamlSource, YamlSyntaxError, parse_yaml
 from genotune.storage import place_fault
@@ -61,6 +62,16 @@ class Spec(NamedTuple):
         template = self.space[family]
         for picks, _ in template.ends():
             yield picks, build_trainable(family, template.build(picks), self.settings.data.yields)
+
+    @property
+    def changeable(self) -> Mapping[str, frozenset[str]]:
+        """Of each family the hyperparameters that may change while a fit runs."""
+        return {family: self.trainable_kind(family).changeable for family in self.space}
+
+    @property
+    def changing(self) -> Mapping[str, tuple[str, ...]]:
+        """Of each family the domains whose picks change while a trial runs; none under most schedulers."""
+        return self.settings.scheduler.changing(self.space, self.changeable)
 
     def epochs_of(self, family: str) -> int:
         """The most epochs that a trial of the family gets."""
@@ -292,6 +303,7 @@ def _crossed(settings: SpecFile, space: Space) -> Iterator[Problem]:
         yield Problem(("split", "by"), _wrong_split(settings))
     yield from _problems_of_workers(settings, space)
     yield from _problems_of_folds(settings)
+    yield from population_problems(settings, space)
     for family, fault_of_search in settings.search.problems(space):
         index = list(space).index(family)
         yield Problem(("models", index, "params", *fault_of_search.path), fault_of_search.message)

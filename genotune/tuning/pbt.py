@@ -1,7 +1,7 @@
 """Population based training: the worst trials go on from the best ones' weights, with other hyperparameters."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -119,8 +119,9 @@ class PBTScheduler(Scheduler):
         """See `Scheduler.rungs`."""
         return self._settings.rungs
 
-    def decide(self, trial: int, family: str, epoch: int, value: float) -> Decision:  # noqa: ARG002 - as in `build`
+    def decide(self, trial: int, family: str, epoch: int, value: float, further: Sequence[float] = ()) -> Decision:  # noqa: ARG002 - as in `build`
         """See `Scheduler.decide`."""
+        assert not further, "a spec with several objectives was refused"
         last = self._own_epochs.get(family, self._settings.max_epochs)
         if epoch >= last:
             return Decision("continue", None, f"epoch {epoch} is the last")
