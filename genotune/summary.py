@@ -32,7 +32,8 @@ def summary(outcome: Outcome) -> list[str]:
     value, tested = state.winner["value"], state.scores["winner"].get(metric, math.nan)
     lines = [
         f"[bold]{trial.family}[/bold] of trial {trial.number} won, at epoch {state.winner['epoch']}: "
-        f"{draw_words(trial, n=99)}",
+        f"{draw_words(trial, n=99, epoch=state.winner['epoch'])}",
+        *(f"  {line}" for line in copy_lines(trial, epoch=state.winner["epoch"])),
         f"  {plan.judged_on}: {metric} {value:.4f}{_spread(state, metric)}, "
         f"{_beside(value, state.baselines, metric, title=title)}",
         f"  test ({plan.name_split('test')}), {tested_words(state, metric)}: {metric} {number(tested)}, "
@@ -246,11 +247,18 @@ def best_value(trial: TrialState, metric: str) -> float:
     return better(finite, default=math.nan)
 
 
-def draw_words(trial: TrialState, *, n: int = _SHOWN_PARAMS) -> str:
-    """What was drawn for a trial: the searched parameters with their values, not the fixed ones."""
+def draw_words(trial: TrialState, *, n: int = _SHOWN_PARAMS, epoch: int | None = None) -> str:
+    """What was drawn for a trial: the searched parameters with their values, not the fixed ones.
+
+    Args:
+        trial: whose draw.
+        n: parameters at most.
+        epoch: that was fitted with them, where they change while it runs; None: as they are now.
+    """
+    drawn = trial.fitted_with(trial.epoch + 1 if epoch is None else epoch)
     words = []
-    for name in trial.picks:
-        value: object = trial.params
+    for name in drawn.picks:
+        value: object = drawn.params
         for key in name.split("."):
             value = value.get(key) if isinstance(value, dict) else None
         if value is not None and not isinstance(value, dict):
@@ -260,6 +268,12 @@ def draw_words(trial: TrialState, *, n: int = _SHOWN_PARAMS) -> str:
                 else f"{name.rsplit('.', 1)[-1]} {value}"
             )
     return ", ".join(words[:n])
+
+
+def copy_lines(trial: TrialState, *, epoch: int) -> list[str]:
+    """Whose copy a trial was before it came to an epoch; nothing of one that was none."""
+    parents = [f"{parent} after epoch {after}" for after, parent in sorted(trial.parents.items()) if after < epoch]
+    return [f"it went on as a changed copy of trial {', of trial '.join(parents)}"] if parents else []
 
 
 def _counts(state: SweepState) -> str:

@@ -104,6 +104,7 @@ def _head(view: SweepView) -> list[Text]:
         Text(f"at work for {duration(view.active_s) if view.budget is None else spent_words(view.spent, view.budget)}"),
         *(Text(f"{family} gets no more trials: {last_line(reason)}") for family, reason in state.dropped.items()),
     ]
+    lines += map(Text, view.generations)
     if state.proposals_ended and view.status == "running":
         lines.append(Text(f"no more trials begin: {state.proposals_ended}"))
     if leader is not None:

@@ -14,6 +14,7 @@ import yaml
 
 from genotune.errors import SweepError
 from genotune.front import Front, Objective, checkpoint_of, front_of, objectives_of, standing_of
+from genotune.generations import generation_words
 from genotune.journal import JOURNAL_FILE, JournalReader, is_held
 from genotune.limits import Spent, spent_of
 from genotune.settings import build
@@ -69,6 +70,11 @@ class SweepView(NamedTuple):
         """Of a trial; one that no driver holds any more waits to go on."""
         runs_nowhere = trial.status == "killed" or self.status != "running"
         return "waiting" if trial.ended_s is None and runs_nowhere else trial.status
+
+    @property
+    def generations(self) -> list[str]:
+        """How far the population of each family is, in words; nothing where trials don't wait for each other."""
+        return [generation_words(family, ended) for family, ended in self.state.generations.items()]
 
     def best(self, trial: TrialState) -> float:
         """A trial's best objective; NaN if it has none."""
@@ -204,6 +210,10 @@ def _plain_trial(view: SweepView, trial: TrialState) -> dict[str, Any]:
         "objectives": _plain_objectives(view, trial),
         "curve": {epoch: _finite(value) for epoch, value in sorted(trial.curve.items())},
         "params": dict(trial.params),
+        "stretches": [
+            {"after_epoch": after, "parent": one.parent, "params": dict(one.params)}
+            for after, one in sorted(trial.stretches.items())
+        ],
         "seed": trial.seed,
         "reason": trial.reason,
         "device": trial.device,

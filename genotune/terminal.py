@@ -45,7 +45,7 @@ _NAMES_WIDTH: Final = 22
 """Characters of the names in a table of splits, at least."""
 _MOST_RUNGS: Final = 8
 _STATUSES: Final = {
-    "waiting": ("proposed", "killed"),
+    "waiting": ("proposed", "paused", "killed"),
     "running": ("running",),
     "complete": ("complete",),
     "stopped": ("stopped",),

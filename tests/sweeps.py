@@ -76,7 +76,7 @@ def assert_database_is_complete(ask, state, sweep_id=None):
         assert tags["genotune.family"] == trial.family
         params = dict(ask(f"select key, value from params where run_uuid = '{run_id}'"))
         beside = {"family": trial.family, "seed": trial.seed}
-        assert params == {name: text_of(value) for name, value in flat({**trial.params, **beside})}
+        assert params == {name: text_of(value) for name, value in flat({**trial.fitted_with(1).params, **beside})}
 
 
 def flat(values, prefix=""):

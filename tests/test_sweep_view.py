@@ -79,6 +79,28 @@ def test_the_leader_is_the_best_at_any_epoch_in_the_direction_of_the_objective(t
     assert math.isnan(view.best(view.state.trials[2]))
 
 
+def test_a_trial_that_waits_for_its_generation_is_paused_and_the_generation_is_told(tmp_path):
+    with begin(tmp_path) as journal:
+        for number, value in ((0, 0.1), (1, 0.9)):
+            run_trial(journal, number, [value])
+            journal.append("decision", trial=number, epoch=1, action="pause", rung=1, reason="waits")
+        assert view_of(tmp_path).counts == {"paused": 2}
+        assert view_of(tmp_path).generations == []
+        copies = [{"trial": 0, "parent": 1, "picks": {}, "params": {"rate": 0.2}}]
+        journal.append("generation", family="toy", epoch=1, copies=copies)
+        view = view_of(tmp_path)
+        assert view.counts == {"proposed": 2}
+        assert view.generations == ["toy: generation 1 ended at epoch 1; trials go on as changed copies: 0 of 1"]
+        assert view.state.trials[0].reason == "goes on after epoch 1 as a changed copy of trial 1"
+        plain = plain_sweep(view, with_trials=True)["each_trial"]
+        assert plain[0]["params"] == {"rate": 0.2}
+        assert plain[0]["stretches"] == [
+            {"after_epoch": 0, "parent": None, "params": {"rate": 0.1}},
+            {"after_epoch": 1, "parent": 1, "params": {"rate": 0.2}},
+        ]
+        assert plain[1]["stretches"] == []
+
+
 def test_a_watch_reads_on_and_sees_what_one_look_sees(tmp_path):
     with begin(tmp_path) as journal:
         watch = Watch(tmp_path)

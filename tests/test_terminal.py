@@ -15,7 +15,7 @@ from genotune.judging import Judge
 from genotune.limits import Limits
 from genotune.plan import MachineSize, make_plan
 from genotune.spec import GroupSpec, Member, read_spec
-from genotune.summary import best_trial, draw_words, family_lines, finalist_lines, front_lines, summary
+from genotune.summary import best_trial, copy_lines, draw_words, family_lines, finalist_lines, front_lines, summary
 from genotune.sweep_state import ScoredWinner
 from genotune.terminal import Terminal, show_plan
 
@@ -406,3 +406,17 @@ def test_the_plan_names_all_objectives(edited, capsys):
     )
     show_plan(make_plan(read_spec(edited(changes))), [MachineSize(2, 0, 4, "here")])
     assert "objective: pearson in 16-bp bins of validation; against mse, n_parameters\n" in capsys.readouterr().out
+
+
+def test_a_draw_that_changes_while_its_trial_runs_is_shown_as_it_is_or_was(plan, journal, controller):
+    trial = journal.state.trials[0]
+    rate = trial.params["learning_rate"]
+    trial.copy(3, 1, picks=trial.picks, params=dict(trial.params) | {"learning_rate": 0.5})
+    assert "learning_rate 0.5" in draw_words(trial)
+    assert "learning_rate 0.5" in draw_words(trial, epoch=4)
+    assert f"learning_rate {rate:.3g}" in draw_words(trial, epoch=3)
+    trial.copy(4, 7, picks=trial.picks, params=trial.params)
+    assert copy_lines(trial, epoch=3) == []
+    assert copy_lines(trial, epoch=5) == [
+        "it went on as a changed copy of trial 1 after epoch 3, of trial 7 after epoch 4"
+    ]

@@ -6,7 +6,7 @@ From MLflow, or from the sweep's journal: both give the same.
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -109,11 +109,14 @@ def from_journal(folder: Path) -> EarlierSweep:
         raise SweepError(f"start_from: {folder.name} was ended before it began. Leave it out.")
     objective = state.facts["objective"]
     trials = [
-        EarlierTrial(
-            trial.family,
-            names.flat_params(trial.params),
-            trial.curve,
-            "" if trial.ended_s is None else trial.status,
+        _before_copies(
+            EarlierTrial(
+                trial.family,
+                names.flat_params(trial.fitted_with(1).params),
+                trial.curve,
+                "" if trial.ended_s is None else trial.status,
+            ),
+            trial.parents,
         )
         for trial in state.trials.values()
     ]
@@ -220,9 +223,24 @@ def _trial_of(client: "MlflowClient", run: "Run") -> EarlierTrial:
     last = int(metrics.get(names.EPOCHS, 0))
     if last > max(curve, default=0):
         curve[last] = math.nan  # MLflow gets finite values only
-    return EarlierTrial(
+    trial = EarlierTrial(
         family=tags.get(names.FAMILY, ""),
         params={name: text for name, text in run.data.params.items() if name not in _NOT_PARAMS},
         curve=dict(sorted(curve.items())),
         status=tags.get(names.STATUS, ""),
     )
+    return _before_copies(trial, [epoch for epoch, _ in json.loads(tags.get(names.COPIES, "[]"))])
+
+
+def _before_copies(trial: EarlierTrial, epochs: Iterable[int]) -> EarlierTrial:
+    """A trial as far as it was fitted with what it began with, before it went on as a copy of others.
+
+    Args:
+        trial: with its whole curve.
+        epochs: after which it went on so.
+    """
+    first = min(epochs, default=None)
+    if first is None:
+        return trial
+    curve = {epoch: value for epoch, value in trial.curve.items() if epoch <= first}
+    return trial._replace(curve=curve, status="stopped" if trial.status == "complete" else trial.status)

@@ -14,7 +14,14 @@ from genotune.sweep_state import SweepState, TrialState
 from genotune.tracking import names
 from genotune.tracking.front_changes import front_news, front_trials, record_front
 from genotune.tracking.names import QUALITY_PLOT, SWEEP, RunKey, RunStatus, trial_key
-from genotune.tracking.sweep_facts import DatasetFacts, budget_tags, code_artifacts, dataset, fact_tags
+from genotune.tracking.sweep_facts import (
+    DatasetFacts,
+    budget_tags,
+    changing_numbers,
+    code_artifacts,
+    dataset,
+    fact_tags,
+)
 
 _ENDS: Final[Mapping[str, RunStatus]] = {
     "complete": "FINISHED",
@@ -108,6 +115,7 @@ class Translator:
             "started": self._started,
             "report": self._report,
             "decision": self._decision,
+            "generation": self._generation,
             "ended": self._ended,
             "extended": self._extended,
             "dropped": self._dropped,
@@ -208,8 +216,10 @@ class Translator:
         values = event.values
         if values["epoch"] in self._state.trials[values["trial"]].curve:
             return
-        change = changes[trial_key(values["trial"])]
+        trial, change = self._state.trials[values["trial"]], changes[trial_key(values["trial"])]
         change.measure({**values["metrics"], names.OBJECTIVE: values["value"]}, event, step=values["epoch"])
+        changing = changing_numbers(trial, self._state.facts.get("changing", {}).get(trial.family, ()))
+        change.measure(changing, event, step=values["epoch"], prefix=names.HYPERPARAMETER)
 
     def _decision(self, event: Event, changes: Changes) -> None:
         values = event.values
@@ -219,6 +229,15 @@ class Translator:
         change = changes[trial_key(trial.number)]
         change.measure({"rung": values["rung"]}, event, step=values["epoch"])
         change.tags[names.RUNG] = str(max(trial.rung, values["rung"]))
+        if values["action"] == "pause":
+            change.tags[names.STATUS] = "paused"
+            self._become(trial_key(trial.number), "SCHEDULED", event, changes)
+
+    def _generation(self, event: Event, changes: Changes) -> None:
+        for copy in event.values["copies"]:
+            before = self._state.trials[copy["trial"]].parents
+            copies = [*before.items(), (event.values["epoch"], copy["parent"])]
+            changes[trial_key(copy["trial"])].tags[names.COPIES] = json.dumps(copies)
 
     def _ended(self, event: Event, changes: Changes) -> None:
         values = event.values
@@ -261,6 +280,9 @@ class Translator:
         trial = self._state.trials[values["trial"]]
         changes[trial_key(trial.number)].tags[names.WINNER] = "true"
         change = changes[SWEEP]
+        if trial.stretches:
+            params = names.value_text(names.flat_params(trial.fitted_with(values["epoch"]).params))
+            change.tags[names.WINNER_PARAMS] = changes[trial_key(trial.number)].tags[names.WINNER_PARAMS] = params
         change.tags |= {names.WINNER_TRIAL: str(trial.number), names.WINNER_EPOCH: str(values["epoch"])}
         change.links[names.WINNER_RUN_ID] = trial_key(trial.number)
         of_epoch = trial.metrics.get(values["epoch"], {})

@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from genotune.sweep_state import TrialState
 from genotune.tracking import names
 
 
@@ -79,6 +80,24 @@ def dataset(facts: Mapping[str, Any]) -> DatasetFacts:
         schema=json.dumps({"mlflow_tensorspec": {"features": json.dumps(features), "targets": json.dumps(targets)}}),
         profile=json.dumps({**data, "files": files}),
     )
+
+
+def changing_numbers(trial: TrialState, changing: Iterable[str]) -> dict[str, float]:
+    """Of the searched parameters that change while a trial runs, their numbers now.
+
+    Of an option that is no number its place among the options, from 0.
+
+    Args:
+        trial: as it is now.
+        changing: names of the domains; those that take no part in the trial are left out.
+    """
+    found = {}
+    for name in changing:
+        if name in trial.picks:
+            value = trial.params.get(name)
+            number = value if isinstance(value, int | float) and not isinstance(value, bool) else trial.picks[name]
+            found[name] = float(number)
+    return found
 
 
 def _tensor(dtype: str, shape: list[int], *, name: str) -> Mapping[str, Any]:

@@ -31,6 +31,25 @@ FACTS = {
 }
 
 
+def write_generation(sweep):
+    """A trial that goes on after its second epoch as a copy of another, whose rate and depth change; then it ends."""
+    sweep.journal.append("sweep_started", **FACTS, changing={"poisson_cnn": ["rate", "depth"]})
+    for trial, rate in ((0, 0.1), (1, 0.4)):
+        params = {"rate": rate, "depth": "deep", "channels": 64}
+        sweep.journal.append(
+            "proposed", trial=trial, family="poisson_cnn", picks={"rate": rate, "depth": 1}, params=params, seed=trial
+        )
+        sweep.start_trial(trial)
+        sweep.report(trial, 1, 0.1)
+        sweep.report(trial, 2, 0.2 + trial, rung=2, action="pause")
+    params = {"rate": 0.5, "depth": "shallow", "channels": 64}
+    copies = [{"trial": 0, "parent": 1, "picks": {"rate": 0.5, "depth": 0}, "params": params}]
+    sweep.journal.append("generation", family="poisson_cnn", epoch=2, copies=copies)
+    sweep.start_trial(0)
+    sweep.report(0, 3, 1.5)
+    sweep.end_trial(0, reason="3 epochs")
+
+
 class Sweep:
     """A sweep's folder with its journal, and the words that its events are written with."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tracking.conftest import write_generation
 
 from genotune.errors import SweepError
 from genotune.tracking import names
@@ -108,6 +109,16 @@ def test_mlflow_and_the_journal_tell_the_same_of_a_sweep(sweep, mlflow_store, de
     assert ended[0].params == {"windows.length_bp": "512", "channels": "64", "rate": "0.0"}
     assert ended[0].family == "poisson_cnn"
     assert math.isnan(ended[2].curve[2])
+
+
+def test_a_trial_that_became_a_copy_is_told_as_far_as_its_first_params_go(sweep, mlflow_store, deliver) -> None:
+    write_generation(sweep)
+    deliver(sweep)
+    by_mlflow, by_journal = from_mlflow(mlflow_store.uri, "yeast-2401"), from_journal(sweep.folder)
+    assert by_mlflow is not None
+    for trial in (by_mlflow.trials[0], by_journal.trials[0]):
+        assert (trial.curve, trial.status) == ({1: 0.1, 2: 0.2}, "stopped")
+        assert trial.params["rate"] == "0.1"
 
 
 def test_what_mlflow_does_not_hold_is_none(mlflow_store, sweep, deliver) -> None:

@@ -5,7 +5,7 @@ import socket
 import threading
 
 import pytest
-from tracking.conftest import FACTS
+from tracking.conftest import FACTS, write_generation
 
 from genotune.tracking.stores import open_client
 
@@ -39,6 +39,40 @@ def test_a_sweep_is_a_parent_with_its_facts(sweep, mlflow_store, deliver):
     assert "trials: 2" in texts["resolved.yaml"].read_text()
     versions = mlflow_store.artifacts / parent.info.run_id / "artifacts" / "versions.json"
     assert json.loads(versions.read_text())["numpy"] == "2.4.0"
+
+
+def test_what_changes_while_a_trial_runs_is_a_metric_by_epoch_and_its_params_are_those_that_it_began_with(
+    sweep, mlflow_store, deliver, clock
+):
+    write_generation(sweep)
+    sweep.journal.append("winner", trial=0, epoch=3, value=1.5, checkpoint="t0/3")
+    deliver(sweep)
+    trial = mlflow_store.trial(0)
+    assert trial.data.params == {"rate": "0.1", "depth": "deep", "channels": "64", "family": "poisson_cnn", "seed": "0"}
+    values = {name: mlflow_store.curve(trial, f"hyperparameter.{name}") for name in ("rate", "depth")}
+    assert [(step, value) for step, value, _ in values["rate"]] == [(1, 0.1), (2, 0.1), (3, 0.5)]
+    assert [(step, value) for step, value, _ in values["depth"]] == [(1, 1.0), (2, 1.0), (3, 0.0)]
+    assert "hyperparameter.channels" not in trial.data.metrics
+    assert trial.data.tags["genotune.copies"] == "[[2, 1]]"
+    wanted = {"rate": "0.5", "depth": "shallow", "channels": "64"}
+    assert json.loads(trial.data.tags["genotune.winner_params"]) == wanted
+    assert json.loads(mlflow_store.parent.data.tags["genotune.winner_params"]) == wanted
+    waiting = mlflow_store.trial(1)
+    assert (waiting.info.status, waiting.data.tags["genotune.status"]) == ("SCHEDULED", "paused")
+    assert "genotune.copies" not in waiting.data.tags
+    assert trial.data.metrics["duration_s"] == 7.0, "what it waited for the other is not counted; an event is a second"
+
+
+def test_a_population_that_is_delivered_in_two_lives_has_each_step_once(sweep, mlflow_store, deliver):
+    write_generation(sweep)
+    deliver(sweep)
+    before = mlflow_store.everything()
+    sweep.reopen()
+    sweep.journal.append("driver_started", pid=2)
+    sweep.report(0, 3, 1.5)
+    deliver(sweep)
+    after = mlflow_store.everything()
+    assert [run[7] for run in after] == [run[7] for run in before]
 
 
 def test_the_quality_of_the_data_is_a_table_and_a_picture(sweep, mlflow_store, deliver):
