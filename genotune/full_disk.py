@@ -25,14 +25,14 @@ def full_disk(error: BaseException, *, folder: Path | None = None) -> HaltError 
     for one in _chain(error):
         if isinstance(one, HaltError):
             return one
-        place = getattr(one, "filename", None)
+        place = getattr(one, "filename", None) or folder
         where = f"{place}: " if place else ""
         if isinstance(one, OSError) and one.errno in _FULL:
             return HaltError(f"{where}{one.strerror or 'no space left on device'}. Free some space.")
         text = f"{type(one).__name__}: {one}"
         line = next((line for line in text.splitlines() if any(word in line.lower() for word in _WORDS)), None)
         if line is not None:
-            return HaltError(f"{where}{line.strip()} Free some space.")
+            return HaltError(f"{where}{line.strip().rstrip('.')}. Free some space.")
     if folder is not None and folder.exists() and shutil.disk_usage(folder).free < _LEAST_ROOM_BYTES:
         return HaltError(f"{folder}: no space left on the disk. Free some space.")
     return None

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,7 +32,8 @@ def test_what_safetensors_and_ray_say_of_a_full_disk_is_understood():
     from safetensors import SafetensorError
 
     said = "Error while serializing: I/O error: No space left on device (os error 28)"
-    assert str(full_disk(SafetensorError(said))) == f"SafetensorError: {said} Free some space."
+    told = full_disk(SafetensorError(said), folder=Path("/data"))
+    assert str(told) == f"/data: SafetensorError: {said}. Free some space."
     assert full_disk(OutOfDiskError("x")) is not None
 
 
