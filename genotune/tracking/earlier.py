@@ -84,7 +84,8 @@ def from_mlflow(uri: str, name: str) -> EarlierSweep | None:
         if run is None:
             return None
         sweep_id, tags = run.data.tags[names.SWEEP_ID], run.data.tags
-        trials = [_trial_of(client, one) for one in _runs(client, experiments, f"= '{sweep_id}'", role="trial")]
+        runs = sorted(_runs(client, experiments, f"= '{sweep_id}'", role="trial"), key=_trial_number)
+        trials = [_trial_of(client, one) for one in runs]
     except MlflowException as error:
         log.warning("%s %s is looked for in the workspace.", fault_of(error, uri).words, name)
         return None
@@ -214,6 +215,13 @@ def _pages(search: Any, **wanted: Any) -> "Iterator[Any]":
         token = page.token
         if not token:
             return
+
+
+def _trial_number(run: "Run") -> int:
+    """What orders trials for good: several may have begun in one millisecond."""
+    key = names.key_of(run.data.tags)
+    assert key is not None, "it has the tags of a trial"
+    return int(key.name)
 
 
 def _trial_of(client: "MlflowClient", run: "Run") -> EarlierTrial:

@@ -128,7 +128,9 @@ class Mlflow:
     @property
     def runs(self):
         experiment = self.client.get_experiment_by_name(self.experiment)
-        return list(self.client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"]))
+        runs = self.client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+        # Several may have begun in one millisecond; the sort is stable.
+        return sorted(runs, key=lambda run: int(run.data.tags.get("genotune.trial", -1)))
 
     @property
     def parent(self):
