@@ -4,11 +4,25 @@ Source: Chen and Guestrin 2016 (XGBoost), sections 2.2 and 2.3; the defaults are
 and, on genotypes, the depth.
 """
 
-from typing import Annotated, ClassVar, Generic, Literal
+from typing import Annotated, ClassVar, Final, Generic, Literal
 
 from pydantic import Field
 
 from genotune.trainables.trainable import OutlineT, StoreT, Trainable
+
+OF_EACH_TREE: Final = frozenset(
+    {
+        "max_depth",
+        "learning_rate",
+        "min_child_weight",
+        "subsample",
+        "colsample_bytree",
+        "reg_lambda",
+        "reg_alpha",
+        "gamma",
+    }
+)
+"""Settings that XGBoost knows by the same names, and heeds anew with each tree."""
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -35,18 +49,7 @@ class BoostedTrees(Trainable[OutlineT, StoreT], Generic[OutlineT, StoreT]):
     title: ClassVar[str] = "XGBoost"
     complexity: ClassVar[int] = 2
     # Rounds are counted from the epoch's number, and histograms are made once for all epochs.
-    changeable: ClassVar[frozenset[str]] = frozenset(
-        {
-            "max_depth",
-            "learning_rate",
-            "min_child_weight",
-            "subsample",
-            "colsample_bytree",
-            "reg_lambda",
-            "reg_alpha",
-            "gamma",
-        }
-    )
+    changeable: ClassVar[frozenset[str]] = OF_EACH_TREE
 
     family: Literal["boosted_trees"] = "boosted_trees"
     rounds_per_epoch: Annotated[int, Field(ge=1)] = 25

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from genotune.errors import ResourceError
 from genotune.store import FloatArray, Store
-from genotune.trainables.boosted_trees import BoostedTrees
+from genotune.trainables.boosted_trees import OF_EACH_TREE, BoostedTrees
 from genotune.trainables.kept import Kept
 from genotune.trainables.model import Model
 from genotune.trainables.trainable import FitPlan, Progress, Report
@@ -186,19 +186,7 @@ def _seed(seed: int, epoch: int) -> int:
 
 def _params(settings: BoostedTrees[Any, Any], *, plan: FitPlan) -> dict[str, Any]:
     """XGBoost's parameters but for the objective and the seed."""
-    of_trees = settings.model_dump(
-        include={
-            "max_depth",
-            "learning_rate",
-            "min_child_weight",
-            "subsample",
-            "colsample_bytree",
-            "reg_lambda",
-            "reg_alpha",
-            "gamma",
-            "max_bin",
-        }
-    )
+    of_trees = settings.model_dump(include={*OF_EACH_TREE, "max_bin"})
     on = {"device": plan.device, "nthread": plan.n_threads}
     return {"tree_method": "hist", "verbosity": 0, **of_trees, **on}
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 import numpy as np
 
 from genotune.tuning.domains import Choice, Domain, Pick
-from genotune.tuning.history import Ended, History
+from genotune.tuning.history import Ended
+from genotune.tuning.learning import LearningSearcher
 from genotune.tuning.placing import Point
 from genotune.tuning.promising import promising_family
 from genotune.tuning.searchers import Further, Outcome, Searcher, SearcherSettings, random_point, stream
@@ -57,7 +58,7 @@ class _Draw(NamedTuple):
     point: Point
 
 
-class CMAESSearcher(Searcher):
+class CMAESSearcher(LearningSearcher):
     """A cloud for each family, moved by the history alone.
 
     A draw depends on the cloud and on the number of the proposal. So where a proposal of an earlier life is
@@ -65,21 +66,14 @@ class CMAESSearcher(Searcher):
     """
 
     def __init__(self, space: Space, *, settings: CMAESSettings, direction: Direction) -> None:
-        super().__init__(space, points=settings.points_in(space))
+        super().__init__(space, settings=settings, direction=direction)
         self._seed = settings.seed
-        self._history = History(direction)
         self._clouds: dict[str, _Cloud] = {}
         self._draws: dict[int, _Draw] = {}
 
-    def learn(self, point: Point, *, curve: Mapping[int, float], status: Outcome) -> None:
-        """See `Searcher.learn`."""
-        self._history.learn(point, curve=curve, status=status)
-
     def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome, further: Further | None = None) -> None:
         """See `Searcher.tell`; a generation that has moved its cloud stays as it was told."""
-        assert not further, "a spec with several objectives was refused"
-        super().tell(number, curve=curve, status=status)
-        self._history.tell(number, curve=curve, status=status)
+        super().tell(number, curve=curve, status=status, further=further)
         draw = self._draws.get(number)
         if draw is None:
             return
@@ -101,7 +95,6 @@ class CMAESSearcher(Searcher):
         if number >= len(self._own_points) and self._draw(number, point.family) != point:
             self._draws.pop(number, None)
         super()._take(point)
-        self._history.propose(point)
 
     def _draw(self, number: int, family: str) -> Point:
         if number in self._draws and self._draws[number].point.family == family:

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from genotune.tuning.domains import Choice, Domain, Pick
-from genotune.tuning.history import Ended, History
+from genotune.tuning.history import Ended
+from genotune.tuning.learning import LearningSearcher
 from genotune.tuning.placing import Point
 from genotune.tuning.promising import promising_family
-from genotune.tuning.searchers import Further, Outcome, Searcher, SearcherSettings, random_point, stream
+from genotune.tuning.searchers import Searcher, SearcherSettings, random_point, stream
 from genotune.tuning.space import Direction, Space, Template
 
 Floats = NDArray[np.float64]
@@ -67,23 +68,12 @@ class _Candidate(NamedTuple):
     picks: dict[str, Pick]
 
 
-class GPSearcher(Searcher):
+class GPSearcher(LearningSearcher):
     """Processes that are fitted anew to the history for each proposal, so nothing but the history can matter."""
 
     def __init__(self, space: Space, *, settings: GPSettings, direction: Direction) -> None:
-        super().__init__(space, points=settings.points_in(space))
+        super().__init__(space, settings=settings, direction=direction)
         self._settings = settings
-        self._history = History(direction)
-
-    def learn(self, point: Point, *, curve: Mapping[int, float], status: Outcome) -> None:
-        """See `Searcher.learn`."""
-        self._history.learn(point, curve=curve, status=status)
-
-    def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome, further: Further | None = None) -> None:
-        """See `Searcher.tell`."""
-        assert not further, "a spec with several objectives was refused"
-        super().tell(number, curve=curve, status=status)
-        self._history.tell(number, curve=curve, status=status)
 
     def _propose(self, number: int, families: Sequence[str]) -> Point:
         rng = stream(self._settings.seed, number)
@@ -94,10 +84,6 @@ class GPSearcher(Searcher):
         if not known or not self._space[family].domains:
             return random_point(self._space, [family], rng)
         return self._best_of(family, self._model(family, known), known, rng=rng)
-
-    def _take(self, point: Point) -> None:
-        super()._take(point)
-        self._history.propose(point)
 
     def _model(self, family: str, trials: Sequence[Ended]) -> "_Model":
         from scipy.special import ndtri

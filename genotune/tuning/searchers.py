@@ -100,12 +100,14 @@ class Searcher(ABC):
     def learn(self, point: Point, *, curve: Mapping[int, float], status: Outcome) -> None:
         """Take in a trial of an earlier sweep, before the first proposal; it doesn't count as one of this sweep.
 
+        Nothing changes where a searcher doesn't learn; its settings refuse to start from another sweep.
+
         Args:
             point: of this space.
             curve: objective by epoch; not finite where it was not measured or not a number.
             status: how it ended.
         """
-        raise NotImplementedError("a searcher whose settings say that it learns has this")
+        del point, curve, status  # for searchers that learn
 
     def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome, further: Further | None = None) -> None:
         """Learn how a trial ended; the last word on a trial counts.

@@ -18,8 +18,9 @@ from pydantic import Field
 
 from genotune.tuning.domains import Choice
 from genotune.tuning.domination import best
-from genotune.tuning.history import Ended, History
+from genotune.tuning.history import Ended
 from genotune.tuning.layers import Standing, in_layers, standing_of
+from genotune.tuning.learning import LearningSearcher
 from genotune.tuning.placing import Point
 from genotune.tuning.searchers import Further, Outcome, Searcher, SearcherSettings, random_point, stream
 from genotune.tuning.space import Direction, Space
@@ -57,7 +58,7 @@ class TPESettings(SearcherSettings):
         return TPESearcher(space, settings=self, direction=direction)
 
 
-class TPESearcher(Searcher):
+class TPESearcher(LearningSearcher):
     """Optuna's sampler, asked in a study that is made anew from the history for each proposal.
 
     So nothing but the history can matter: neither what the sampler has in its memory, nor what Optuna notes beside a
@@ -68,20 +69,14 @@ class TPESearcher(Searcher):
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        super().__init__(space, points=settings.points_in(space))
+        super().__init__(space, settings=settings, direction=direction)
         self._settings = settings
         self._direction = direction
-        self._history = History(direction)
         self._standings: dict[int, Standing] = {}
-
-    def learn(self, point: Point, *, curve: Mapping[int, float], status: Outcome) -> None:
-        """See `Searcher.learn`."""
-        self._history.learn(point, curve=curve, status=status)
 
     def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome, further: Further | None = None) -> None:
         """See `Searcher.tell`."""
-        super().tell(number, curve=curve, status=status)
-        self._history.tell(number, curve=curve, status=status)
+        super().tell(number, curve=curve, status=status, further=further)
         self._standings.pop(number, None)
         ended = self._history.of(number)
         if ended is not None and further:
@@ -97,10 +92,6 @@ class TPESearcher(Searcher):
         family = families[int(suggest(trial, FAMILY, Choice(len(families)))) if len(families) > 1 else 0]
         picks = self._space[family].pick_each(lambda name, domain: suggest(trial, f"{family}/{name}", domain))
         return Point(family, picks)
-
-    def _take(self, point: Point) -> None:
-        super()._take(point)
-        self._history.propose(point)
 
     def _study(self, number: int) -> "Study":
         """A study that knows the history, with a sampler seeded for this proposal."""

@@ -9,9 +9,9 @@ import pytest
 
 from genotune.tuning.cmaes import CMAESSettings
 from genotune.tuning.placing import Point
-from genotune.tuning.searchers import RandomSettings, Searcher, SearcherSettings
+from genotune.tuning.searchers import RandomSettings, SearcherSettings
 from genotune.tuning.space import Draw
-from tuning_builders import space_of
+from tuning_builders import LINE, space_of, values_of_trials
 
 NETWORK = space_of(
     {
@@ -31,19 +31,9 @@ def value_of(params: Mapping[str, Any]) -> float:
     return -(distance + 0.2 * abs(params["n_blocks"] - 7) + 0.3 * (params["channels"] != 32) + 0.3 * params["reverse"])
 
 
-def run(searcher: Searcher, value: Callable[[Mapping[str, Any]], float], *, n_trials: int) -> list[float]:
-    values = []
-    for number in range(n_trials):
-        draw = searcher.ask()
-        assert draw is not None
-        values.append(value(draw.params))
-        searcher.tell(number, curve={1: values[-1]}, status="complete")
-    return values
-
-
 def test_cmaes_comes_closer_than_random_on_numbers_and_options() -> None:
     def best(settings: SearcherSettings) -> float:
-        return max(run(settings.build(NETWORK, "maximize"), value_of, n_trials=150))
+        return max(values_of_trials(settings.build(NETWORK, "maximize"), value_of, n_trials=150))
 
     cloud = [best(CMAESSettings(seed=seed)) for seed in range(8)]
     chance = [best(RandomSettings(seed=seed)) for seed in range(8)]
@@ -53,11 +43,8 @@ def test_cmaes_comes_closer_than_random_on_numbers_and_options() -> None:
 def test_later_generations_are_better_than_the_first_in_either_direction() -> None:
     for direction, sign in (("maximize", 1.0), ("minimize", -1.0)):
         searcher = CMAESSettings(seed=1).build(NETWORK, direction)  # type: ignore[arg-type]
-        values = run(searcher, lambda params, sign=sign: sign * value_of(params), n_trials=160)  # type: ignore[misc]
+        values = values_of_trials(searcher, lambda params, sign=sign: sign * value_of(params), n_trials=160)  # type: ignore[misc]
         assert sign * statistics.mean(values[120:]) > sign * statistics.mean(values[:40]) + 0.5
-
-
-LINE = space_of({"line": {"x": {"uniform": [0, 1]}}})
 
 
 def places(trials: Callable[[int, float], tuple[Mapping[int, float], str]], *, n_trials: int = 60) -> float:
@@ -125,6 +112,6 @@ def test_a_family_without_anything_to_search_is_proposed_as_it_is() -> None:
 def test_all_options_of_a_choice_alone_are_tried() -> None:
     space = space_of({"options": {"c": {"choice": ["a", "b", "c"]}}})
     searcher = CMAESSettings(seed=4).build(space, "maximize")
-    values = run(searcher, lambda params: float("abc".index(params["c"])), n_trials=60)
+    values = values_of_trials(searcher, lambda params: float("abc".index(params["c"])), n_trials=60)
     assert set(values) == {0.0, 1.0, 2.0}
     assert values[30:].count(2.0) > 20

@@ -2,9 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
@@ -12,50 +10,30 @@ from genotune.tuning.gp import GPSettings
 from genotune.tuning.placing import Point
 from genotune.tuning.searchers import RandomSettings, Searcher, SearcherSettings
 from genotune.tuning.space import Direction, Draw
-from tuning_builders import space_of
-
-NETWORK = space_of(
-    {
-        "cnn": {
-            "learning_rate": {"log_uniform": [1e-4, 1e-2]},
-            "channels": {"choice": [32, 64]},
-            "n_blocks": {"int": [2, 6]},
-            "schedule": {"choice": ["constant", {"warmup": {"uniform": [0, 0.5]}}]},
-        }
-    }
+from tuning_builders import (
+    LINE,
+    NETWORK,
+    Known,
+    apart,
+    eight_places,
+    space_of,
+    taught,
+    value_in_network,
+    values_of_trials,
 )
-LINE = space_of({"line": {"x": {"uniform": [0, 1]}}})
+
 SPREAD = [0.05 + 0.1 * i for i in range(10)]
 
 
-def value_of(params: Mapping[str, Any]) -> float:
-    warmup = 0.3 if params["schedule"] == "constant" else abs(params["schedule"]["warmup"] - 0.1)
-    distance = abs(math.log10(params["learning_rate"]) + 2.7)
-    return -(distance + 0.2 * abs(params["n_blocks"] - 5) + 0.2 * (params["channels"] == 64) + warmup)
+def best_of(settings: SearcherSettings) -> float:
+    return max(values_of_trials(settings.build(NETWORK, "maximize"), value_in_network, n_trials=24))
 
 
-def best_of(settings: SearcherSettings, *, n_trials: int) -> float:
-    searcher, values = settings.build(NETWORK, "maximize"), []
-    for number in range(n_trials):
-        draw = searcher.ask()
-        assert draw is not None
-        values.append(value_of(draw.params))
-        searcher.tell(number, curve={1: values[-1]}, status="complete")
-    return max(values)
+def history(known: Known, *, direction: Direction = "maximize", seed: int = 0) -> Searcher:
+    return taught(GPSettings(seed=seed), known, direction=direction)
 
 
-def history(
-    trials: list[tuple[float, Mapping[int, float], str]], *, direction: Direction = "maximize", seed: int = 0
-) -> Searcher:
-    searcher = GPSettings(seed=seed).build(LINE, direction)
-    for number, (x, curve, status) in enumerate(trials):
-        searcher.remember(Draw("line", {"x": x}, {"x": x}))
-        if status:
-            searcher.tell(number, curve=curve, status=status)  # type: ignore[arg-type]
-    return searcher
-
-
-def proposal(trials: list[tuple[float, Mapping[int, float], str]], *, direction: Direction = "maximize") -> float:
+def proposal(trials: Known, *, direction: Direction = "maximize") -> float:
     places = []
     for seed in range(4):
         draw = history(trials, direction=direction, seed=seed).ask()
@@ -65,8 +43,8 @@ def proposal(trials: list[tuple[float, Mapping[int, float], str]], *, direction:
 
 
 def test_gp_comes_closer_than_random_on_a_space_like_that_of_a_network() -> None:
-    found = [best_of(GPSettings(seed=seed), n_trials=24) for seed in range(5)]
-    chance = [best_of(RandomSettings(seed=seed), n_trials=24) for seed in range(5)]
+    found = [best_of(GPSettings(seed=seed)) for seed in range(5)]
+    chance = [best_of(RandomSettings(seed=seed)) for seed in range(5)]
     assert statistics.mean(found) > 0.5 * statistics.mean(chance)
 
 
@@ -91,21 +69,11 @@ def test_failed_and_killed_trials_teach_nothing(status: str) -> None:
 
 
 def test_eight_proposals_at_once_do_not_cluster() -> None:
-    known = [(x, {1: -abs(x - 0.65)}, "complete") for x in SPREAD]
-    spread = {"at once": 0.0, "one unknown to the next": 0.0}
-    for seed in range(2):
-        for case in spread:
-            searcher, places = history(known, seed=seed), []
-            for number in range(len(known), len(known) + 8):
-                draw = searcher.ask()
-                assert draw is not None
-                places.append(draw.picks["x"])
-                if case != "at once":
-                    searcher.tell(number, curve={}, status="failed")
-            spread[case] += statistics.mean(abs(a - b) for a in places for b in places)
-            if case == "at once":
-                assert min(b - a for a, b in pairwise(sorted(places))) > 0.015
-    assert spread["at once"] > 1.5 * spread["one unknown to the next"]
+    known: Known = [(x, {1: -abs(x - 0.65)}, "complete") for x in SPREAD]
+    at_once = [eight_places(history(known, seed=seed), len(known), at_once=True) for seed in range(2)]
+    in_turn = [eight_places(history(known, seed=seed), len(known), at_once=False) for seed in range(2)]
+    assert all(b - a > 0.015 for places in at_once for a, b in pairwise(sorted(places)))
+    assert sum(map(apart, at_once)) > 1.5 * sum(map(apart, in_turn))
 
 
 def test_what_was_learned_before_guides_the_first_proposal() -> None:

@@ -12,84 +12,53 @@ from typing import Any
 import pytest
 
 from genotune.tuning.searchers import RandomSettings, Searcher, SearcherSettings
-from genotune.tuning.space import Direction, Draw, Space, parse_template
+from genotune.tuning.space import Direction, Draw, Space
 from genotune.tuning.tpe import TPESettings
+from tuning_builders import (
+    LINE,
+    NETWORK,
+    Known,
+    apart,
+    eight_places,
+    space_of,
+    taught,
+    value_in_network,
+    values_of_trials,
+)
 
 
-def space_of(**families: Mapping[str, Any]) -> Space:
-    return {family: parse_template(params)[0] for family, params in families.items()}
+def history(known: Known, *, direction: Direction = "maximize", **values: Any) -> Searcher:
+    return taught(TPESettings(**values), known, direction=direction)
 
 
-LINE = space_of(line={"x": {"uniform": [0, 1]}})
-
-
-def at(x: float) -> Draw:
-    return Draw("line", {"x": x}, {"x": x})
-
-
-def history(
-    trials: list[tuple[float, Mapping[int, float], str]], *, direction: Direction = "maximize", **values: Any
-) -> Searcher:
-    """A searcher on a line that knows trials: their place, curve and outcome; '' for one in flight."""
-    searcher = TPESettings(**values).build(LINE, direction)
-    for number, (x, curve, status) in enumerate(trials):
-        searcher.remember(at(x))
-        if status:
-            searcher.tell(number, curve=curve, status=status)  # type: ignore[arg-type]
-    return searcher
-
-
-def mean_proposal(trials: list[tuple[float, Mapping[int, float], str]], *, direction: Direction = "maximize") -> float:
+def mean_proposal(trials: Known, *, direction: Direction = "maximize") -> float:
     """Where a searcher with this history proposes to look, averaged over seeds."""
     draws = [history(trials, direction=direction, seed=seed).ask() for seed in range(20)]
     return statistics.mean(draw.picks["x"] for draw in draws if draw is not None)
 
 
-def best_of(
-    settings: SearcherSettings, space: Space, value: Callable[[Mapping[str, Any]], float], *, n_trials: int
-) -> float:
-    searcher = settings.build(space, "maximize")
-    values = []
-    for number in range(n_trials):
-        draw = searcher.ask()
-        assert draw is not None
-        values.append(value(draw.params))
-        searcher.tell(number, curve={1: values[-1]}, status="complete")
-    return max(values)
+def best_of(settings: SearcherSettings, space: Space, value: Callable[[Mapping[str, Any]], float]) -> float:
+    return max(values_of_trials(settings.build(space, "maximize"), value, n_trials=24))
 
 
 def test_tpe_comes_closer_than_random_on_a_line() -> None:
     def value(params: Mapping[str, Any]) -> float:
         return -abs(params["x"] - 0.7)
 
-    tpe = [-best_of(TPESettings(seed=seed), LINE, value, n_trials=24) for seed in range(12)]
-    chance = [-best_of(RandomSettings(seed=seed), LINE, value, n_trials=24) for seed in range(12)]
+    tpe = [-best_of(TPESettings(seed=seed), LINE, value) for seed in range(12)]
+    chance = [-best_of(RandomSettings(seed=seed), LINE, value) for seed in range(12)]
     assert statistics.mean(tpe) < 0.5 * statistics.mean(chance)
 
 
 def test_tpe_beats_random_on_a_space_like_that_of_a_network() -> None:
-    space = space_of(
-        cnn={
-            "learning_rate": {"log_uniform": [1e-4, 1e-2]},
-            "channels": {"choice": [32, 64]},
-            "n_blocks": {"int": [2, 6]},
-            "schedule": {"choice": ["constant", {"warmup": {"uniform": [0, 0.5]}}]},
-        }
-    )
-
-    def value(params: Mapping[str, Any]) -> float:
-        warmup = 0.3 if params["schedule"] == "constant" else abs(params["schedule"]["warmup"] - 0.1)
-        distance = abs(math.log10(params["learning_rate"]) + 2.7)
-        return -(distance + 0.2 * abs(params["n_blocks"] - 5) + 0.2 * (params["channels"] == 64) + warmup)
-
-    tpe = [best_of(TPESettings(seed=seed), space, value, n_trials=24) for seed in range(12)]
-    chance = [best_of(RandomSettings(seed=seed), space, value, n_trials=24) for seed in range(12)]
+    tpe = [best_of(TPESettings(seed=seed), NETWORK, value_in_network) for seed in range(12)]
+    chance = [best_of(RandomSettings(seed=seed), NETWORK, value_in_network) for seed in range(12)]
     assert statistics.mean(tpe) > statistics.mean(chance) + 0.05
 
 
 @pytest.mark.parametrize(("direction", "wanted"), [("maximize", 6), ("minimize", 2)])
 def test_both_ends_of_a_range_are_found(direction: Direction, wanted: int) -> None:
-    searcher = TPESettings(seed=1).build(space_of(cnn={"n_blocks": {"int": [2, 6]}}), direction)
+    searcher = TPESettings(seed=1).build(space_of({"cnn": {"n_blocks": {"int": [2, 6]}}}), direction)
     proposed = []
     for number in range(30):
         draw = searcher.ask()
@@ -101,7 +70,7 @@ def test_both_ends_of_a_range_are_found(direction: Direction, wanted: int) -> No
 
 
 def test_the_better_family_is_asked_more_often_and_only_its_own_domains() -> None:
-    space = space_of(good={"x": {"uniform": [0, 1]}}, bad={"y": {"uniform": [0, 1]}, "family": {"int": [1, 3]}})
+    space = space_of({"good": {"x": {"uniform": [0, 1]}}, "bad": {"y": {"uniform": [0, 1]}, "family": {"int": [1, 3]}}})
     searcher = TPESettings(seed=2).build(space, "maximize")
     families = []
     for number in range(40):
@@ -162,20 +131,10 @@ def test_the_best_trials_and_the_latest_are_learned_from_however_many_there_are(
 
 
 def test_eight_proposals_at_once_do_not_cluster() -> None:
-    known = [(x, {1: -abs(x - 0.65)}, "complete") for x in [i / 40 for i in range(41)]]
-    spread = {"at once": 0.0, "one unknown to the next": 0.0}
-    for seed in range(10):
-        for case in spread:
-            searcher = history(known, seed=seed)
-            places = []
-            for number in range(len(known), len(known) + 8):
-                draw = searcher.ask()
-                assert draw is not None
-                places.append(draw.picks["x"])
-                if case != "at once":
-                    searcher.tell(number, curve={}, status="failed")
-            spread[case] += statistics.mean(abs(a - b) for a in places for b in places)
-    assert spread["at once"] > 1.2 * spread["one unknown to the next"]
+    known: Known = [(x, {1: -abs(x - 0.65)}, "complete") for x in [i / 40 for i in range(41)]]
+    at_once = [eight_places(history(known, seed=seed), len(known), at_once=True) for seed in range(10)]
+    in_turn = [eight_places(history(known, seed=seed), len(known), at_once=False) for seed in range(10)]
+    assert sum(map(apart, at_once)) > 1.2 * sum(map(apart, in_turn))
 
 
 def test_stopped_trials_are_learned_from() -> None:
