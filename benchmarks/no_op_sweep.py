@@ -47,7 +47,8 @@ def no_op_sweep(
     """
     import ray
 
-    from genotune.sweep import FamilyPlan, TuneRun, run_sweep
+    from genotune.sweep import run_sweep
+    from genotune.tune_adapters import FamilyPlan, TuneRun
 
     template, problems = parse_template(PARAMS)
     assert not problems
@@ -79,6 +80,8 @@ def no_op_sweep(
                 {FAMILY: FamilyPlan(Resources(), n_reports)},
                 retries=0,
                 on_change=lambda: on_change(journal.state),
+                n_at_once=_n_cpus,
+                ray_goes_on=False,
                 fit=_report,
             ),
         )
@@ -90,6 +93,12 @@ def no_op_sweep(
 def _facts() -> Mapping[str, Any]:
     """What is recorded of a sweep as a whole: that of an example, whatever it is."""
     return sweep_facts(make_plan(read_spec(SPEC)), "bench")
+
+
+def _n_cpus() -> int:
+    import ray
+
+    return int(ray.cluster_resources()["CPU"])
 
 
 def _report(config: Mapping[str, Any], _: SharedStore, *, plan: FitPlan, send: Callable[..., None], **__: Any) -> None:

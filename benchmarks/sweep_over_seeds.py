@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from genotune import run
+from genotune import stages
 from genotune.evaluation import choose_winner
 from genotune.facts import sweep_facts
 from genotune.journal import Journal
@@ -42,8 +42,8 @@ def sweep(spec_file: Path, seed: int, folder: Path) -> tuple[float, str]:
     journal, started_s = Journal(folder), time.monotonic()
     journal.append("sweep_started", **sweep_facts(plan, folder.name))
     with ray_session(None):
-        store, _ = run._shared_store(plan, Silence())
-        run._sweep(plan, journal, store, judge=plan.judge, face=Silence())
+        store, _ = stages.shared_store(plan, Silence())
+        stages.sweep(plan, journal, store, ray_goes_on=False, face=Silence())
     winner = choose_winner(journal.state, folder / "trials", plan.judge)
     assert winner is not None
     trials = journal.state.trials

@@ -3,7 +3,10 @@
 All three run on one private Ray, in turn, over and over: raw Tune with its actors reused and without any logger, which
 is the quickest that it can be; the same with `MLflowLoggerCallback` on sqlite; and genotune's sweep, with its journal,
 its searcher and scheduler, and its recorder on sqlite, until MLflow has all of it. A trial only reports: it reads no
-data and writes no checkpoint.
+data and writes no checkpoint. MLflow's store is there before, without runs.
+
+genotune can come out below raw Tune, which starts processes in vain while trials are shorter than a process's start
+(genotune/actor_reuse.py).
 
     python benchmarks/sweep_overhead.py
 """
@@ -13,6 +16,7 @@ import contextlib
 import os
 import platform
 import random
+import shutil
 import statistics
 import tempfile
 import time
@@ -43,15 +47,16 @@ def main() -> None:
     arguments = parser.parse_args()
     contenders = {"raw Tune": _raw, "Tune with MLflowLoggerCallback": _with_callback, "genotune": _genotune}
     print(f"ray {version('ray')}, mlflow {version('mlflow')}, Python {platform.python_version()}, {N_CPUS} CPUs")
-    with ray_session(None, n_cpus=N_CPUS):
+    with tempfile.TemporaryDirectory() as folder, ray_session(None, n_cpus=N_CPUS):
+        store = _empty_store(Path(folder))
         for load in (Load(arguments.trials[0], 1), Load(arguments.trials[1], 20)):
             for run in contenders.values():  # imports and first processes
-                _seconds(run, Load(N_CPUS, load.n_reports))
+                _seconds(run, Load(N_CPUS, load.n_reports), store=store)
             ratios: dict[str, list[float]] = {name: [] for name in contenders}
             for _ in range(arguments.rounds):
                 order = list(contenders)
                 random.shuffle(order)
-                seconds = {name: _seconds(contenders[name], load) for name in order}
+                seconds = {name: _seconds(contenders[name], load, store=store) for name in order}
                 for name, taken in seconds.items():
                     ratios[name].append(taken / seconds["raw Tune"])
             print(f"\n{load.n_trials} trials, reports of each: {load.n_reports}. Time over that of raw Tune:")
@@ -61,8 +66,18 @@ def main() -> None:
             print(f"  genotune is {statistics.median(gains):.1f} times as fast as the callback")
 
 
-def _seconds(run: Callable[[Load, Path], None], load: Load) -> float:
+def _empty_store(folder: Path) -> Path:
+    from mlflow import MlflowClient
+
+    with _no_output():
+        MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+    return folder / "mlflow.db"
+
+
+def _seconds(run: Callable[[Load, Path], None], load: Load, *, store: Path) -> float:
+    """Of a run that finds MLflow's store without any run in it, as it is between sweeps: made once, by MLflow."""
     with tempfile.TemporaryDirectory() as name, _no_output():
+        shutil.copy(store, Path(name) / "mlflow.db")
         began_s = time.perf_counter()
         run(load, Path(name))
         return time.perf_counter() - began_s

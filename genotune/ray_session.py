@@ -10,7 +10,8 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +28,7 @@ _QUIET: Final = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal is the record
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # sweep.py says how many wait
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # sweep.py ends a sweep at a point where the journal is whole
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
@@ -46,9 +48,25 @@ class Node(NamedTuple):
     memory: float
 
 
+class Session(NamedTuple):
+    """A Ray to work on.
+
+    Attributes:
+        is_private: nobody else is on it.
+        goes_on: it outlives the work, with all that is not let go of.
+    """
+
+    is_private: bool
+    goes_on: bool
+
+
+RaySession = Callable[[], AbstractContextManager[Session]]
+"""Gives a Ray to work on for a block's time."""
+
+
 @contextlib.contextmanager
-def ray_session(address: str | None, *, n_cpus: int | None = None) -> Iterator[bool]:
-    """Ray, for as long as the block runs. Gives whether it is a private one.
+def ray_session(address: str | None, *, n_cpus: int | None = None) -> Iterator[Session]:
+    """Ray, for as long as the block runs.
 
     A private Ray listens on this machine only, asks for a token that nobody else has, and is gone afterwards, as are
     its files. Its folder's name is short, since a socket's path has at most 107 bytes.
@@ -65,10 +83,10 @@ def ray_session(address: str | None, *, n_cpus: int | None = None) -> Iterator[b
     with _environment(_QUIET):
         if address:
             with _joined(address), raylet_watched():
-                yield False
+                yield Session(is_private=False, goes_on=True)
             return
         with _private(n_cpus or available_cpus()), raylet_watched():
-            yield True
+            yield Session(is_private=True, goes_on=False)
 
 
 def nodes() -> list[Node]:

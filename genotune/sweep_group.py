@@ -30,7 +30,7 @@ from genotune.journal import JOURNAL_FILE, read_events, read_state
 from genotune.kept_spec import keep_spec, read_kept
 from genotune.plan import this_machine
 from genotune.prices import Prices, read_prices, trial_hour_costs
-from genotune.ray_session import ray_session
+from genotune.ray_session import RaySession, ray_session
 from genotune.settings import build
 from genotune.spec import GroupSpec, Member, Spec, read_sweeps
 from genotune.sweep_state import SweepState
@@ -86,7 +86,7 @@ class _Drive(NamedTuple):
     group: GroupSpec
     folder: Path
     folders: Mapping[str, Path]
-    ray: one.RaySession
+    ray: RaySession
     face: GroupFace
     planner: Planner
     limits: Mapping[str, Any]
@@ -185,8 +185,8 @@ def _drive(
     with _held(folder), contextlib.ExitStack() as stack:
         if limits:
             _write_whole(folder / _LIMITS_FILE, limits)
-        is_private = functools.cache(lambda: stack.enter_context(ray_session(address)))
-        drive = _Drive(group, folder, folders, lambda: nullcontext(is_private()), face, Planner(), limits, prices)
+        session = functools.cache(lambda: stack.enter_context(ray_session(address))._replace(goes_on=True))
+        drive = _Drive(group, folder, folders, lambda: nullcontext(session()), face, Planner(), limits, prices)
         face.begin_group(group, folder)
         members = [_drive_member(drive, member, number=number) for number, member in enumerate(group.members, start=1)]
     outcome = GroupOutcome(folder, group.name, tuple(members))

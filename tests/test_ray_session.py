@@ -15,9 +15,9 @@ SESSION = """
 import os, sys
 from genotune.ray_session import nodes, ray_session
 before = dict(os.environ)
-with ray_session(None, n_cpus=2) as is_private:
+with ray_session(None, n_cpus=2) as session:
     import ray  # not before: it reads RAY_AUTH_MODE when it is imported
-    assert is_private
+    assert session == (True, False)
     assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
     [node] = nodes()
     print(node.cpus, ray.get_runtime_context().gcs_address, os.environ["RAY_AUTH_TOKEN"], flush=True)

@@ -1,7 +1,7 @@
 """The runs of one sweep in MLflow: found by their tags, changed by their ids."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -14,6 +14,7 @@ from genotune.tracking.quality_plot import draw_histograms
 from genotune.tracking.run_changes import Changes, RunChange
 from genotune.tracking.stores import is_server, open_client
 from genotune.tracking.sweep_facts import DatasetFacts
+from genotune.tracking.whole_runs import WholeRun, is_whole, takes_whole_runs, write_whole_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,6 +51,10 @@ class Record:
     @cached_property
     def _client(self) -> "MlflowClient":
         return open_client(self.tracking_uri)
+
+    @cached_property
+    def _takes_whole_runs(self) -> bool:
+        return takes_whole_runs(self._client)
 
     def open(self) -> dict[RunKey, str]:
         """Find the experiment and the sweep's runs; give the status of each.
@@ -88,14 +93,34 @@ class Record:
 
         The sweep's own run begins first and is changed last: it ends after its trials, and it names some of them.
         """
-        for key in sorted(changes, key=lambda key: key != SWEEP):
-            is_new = key not in self._run_ids and changes[key].start_ms is not None
-            if is_new:
-                self._run_ids[key] = self._create(key, changes[key])
-            if key != SWEEP:
-                self._apply(key, changes[key], is_new=is_new)
         if SWEEP in changes:
-            self._apply(SWEEP, changes[SWEEP], is_new=False)
+            self._begin(SWEEP, changes[SWEEP])
+        left = self._without_whole(changes)
+        for key, change in left.items():
+            if key != SWEEP:
+                self._apply(key, change, is_new=self._begin(key, change))
+        if SWEEP in left:
+            self._apply(SWEEP, left[SWEEP], is_new=False)
+
+    def _begin(self, key: RunKey, change: RunChange) -> bool:
+        """Make a run that begins with a change, unless it is there; whether it was made."""
+        is_new = key not in self._run_ids and change.start_ms is not None
+        if is_new:
+            self._run_ids[key] = self._create(key, change)
+        return is_new
+
+    def _without_whole(self, changes: Mapping[RunKey, RunChange]) -> Mapping[RunKey, RunChange]:
+        """The changes that are left when the runs which begin and end here have been made, if they can be at once."""
+        whole = {
+            key: change
+            for key, change in changes.items()
+            if key != SWEEP and key not in self._run_ids and SWEEP in self._run_ids and is_whole(change)
+        }
+        if not whole or not self._takes_whole_runs:
+            return changes
+        runs = [WholeRun(change, self._first_tags(key, change)) for key, change in whole.items()]
+        self._run_ids |= zip(whole, write_whole_runs(self._client, self._experiment_id, runs), strict=True)
+        return {key: change for key, change in changes.items() if key not in whole}
 
     def _apply(self, key: RunKey, change: RunChange, *, is_new: bool) -> None:
         """Make one run what its change says, in as few calls as MLflow has for it: on sqlite each is a transaction.
@@ -142,14 +167,19 @@ class Record:
         self._client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags)])
 
     def _create(self, key: RunKey, change: RunChange) -> str:
-        tags = {names.SWEEP_ID: self._sweep_id, **key.tags, **change.tags}
-        if key != SWEEP:
-            tags[names.PARENT_RUN_ID] = self._run_ids[SWEEP]
         run = self._client.create_run(
-            self._experiment_id, start_time=change.start_ms, tags=tags, run_name=change.run_name
+            self._experiment_id,
+            start_time=change.start_ms,
+            tags=self._first_tags(key, change),
+            run_name=change.run_name,
         )
         run_id: str = run.info.run_id
         return run_id
+
+    def _first_tags(self, key: RunKey, change: RunChange) -> dict[str, str]:
+        """What a run is found by, and what else it begins with."""
+        parent = {} if key == SWEEP else {names.PARENT_RUN_ID: self._run_ids[SWEEP]}
+        return {names.SWEEP_ID: self._sweep_id, **key.tags, **change.tags, **parent}
 
     def _find_experiment(self) -> str:
         experiment = self._client.get_experiment_by_name(self._experiment)

@@ -164,6 +164,15 @@ class Mlflow:
         ]
 
 
+EITHER_STORE = ["sqlite_store", pytest.param("server_store", marks=pytest.mark.slow)]
+"""A database of its own, and an experiment of its own on a server with PostgreSQL: they keep the same promises."""
+
+
+def asked_for(request):
+    """The fixture that a parameter names."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture
 def sweep(tmp_path):
     made = Sweep(tmp_path / "sweeps" / SWEEP_ID)

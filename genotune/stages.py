@@ -1,0 +1,189 @@
+"""The stages of a sweep: its data are read, its trials run, its winner is chosen, fitted again and tested."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from genotune.baselines import fit_baselines
+from genotune.check import ray_machines
+from genotune.controller import Controller
+from genotune.data.quality import QUALITY_FILE, Quality, table_text
+from genotune.errors import SweepError
+from genotune.evaluation import choose_finalists, choose_winner, load_winner, score_once
+from genotune.events import Event
+from genotune.extension import extended_budget
+from genotune.face import Face
+from genotune.front import write_front
+from genotune.generations import generation_words
+from genotune.journal import Journal
+from genotune.limits import limits_of
+from genotune.plan import SweepPlan, check_resources, trials_at_once
+from genotune.ray_session import RaySession
+from genotune.refit import refit_winner, whole
+from genotune.storage import Storage
+from genotune.sweep_storage import bring_winner, storage_of
+from genotune.trainables.model import Model
+from genotune.trial import SharedStore, TrialSetup
+from genotune.winner_tables import write_winner_tables
+
+log = logging.getLogger(__name__)
+
+
+def work(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> SweepPlan:
+    """Read, sweep, choose and test; the plan without the samples that were left out.
+
+    Its data are let go of when this returns, and Ray too unless others work on it.
+    """
+    trials, storage = journal.path.parent / "trials", storage_of(plan.spec, journal.path.parent)
+    judge = plan.judge
+    with ray() as session:
+        machines = ray_machines()
+        check_resources(plan, machines)
+        if not session.is_private and len(machines) > 1 and storage is None:
+            message = "%s must be a folder that all %d machines of this Ray see. With storage: s3://... it needn't be."
+            log.warning(message, trials.parent, len(machines))
+        face.stage("Reading the data")
+        vetted = plan.data.vet(plan.fold, plan.folds + plan.trial_folds)
+        plan = plan.without(vetted.left_out)
+        _tell(vetted.notes, face)
+        store, quality = shared_store(plan, face)
+        _keep_quality(journal, vetted.quality.joined(quality))
+        sweep(plan, journal, store, ray_goes_on=session.goes_on, face=face)
+        stored = _stored(storage)
+        if plan.folds:
+            _compare_finalists(plan, journal, stored=stored, face=face)
+        winner = choose_winner(journal.state, trials, judge, stored=stored)
+        if winner is None:
+            raise SweepError(f"{trials}: the checkpoints of this sweep are gone; no winner can be loaded.")
+        journal.append("winner", **winner._asdict())
+        write_front(journal.state, journal.path.parent)
+        final = store
+        if plan.refits:
+            face.stage("Fitting the winner on training and validation together")
+            final = store.for_refit()
+            refit_winner(plan, journal, final, storage=storage)
+        bring_winner(journal.state, journal.path.parent, storage)
+        face.stage("Scoring the winner and the baselines on the test split")
+        rivals = fit_baselines(plan, journal, store, final=final, note=face.note)
+        subjects: dict[str, Callable[[], Model]] = {"winner": partial(load_winner, journal.state, journal.path.parent)}
+        subjects |= {name: partial(rivals.__getitem__, name) for name in rivals}
+        score_once(journal, subjects, store=final.get(), fold=plan.fold, judge=judge)
+        write_winner_tables(plan, journal, store=store.get(), final=final.get())
+    return plan
+
+
+def sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, ray_goes_on: bool, face: Face) -> None:
+    """Run the trials of a plan; see `run_sweep`."""
+    from genotune.sweep import run_sweep
+    from genotune.tune_adapters import FamilyPlan, TuneRun
+
+    settings, folder, judge = plan.spec.settings, journal.path.parent, plan.judge
+    own_epochs = {family: forecast.max_epochs for family, forecast in plan.families.items()}
+    budget = extended_budget(settings.budget, journal.state.extended)
+    controller = Controller(
+        journal,
+        searcher=settings.search.build(plan.spec.space, judge.direction),
+        scheduler=settings.scheduler.build(judge.direction, own_epochs=own_epochs),
+        limits=limits_of(budget, concurrent=settings.trials.concurrent),
+        seed=settings.search.seed,
+        plateau=None if budget.plateau is None else budget.plateau.build(judge.direction),
+        further_losses=judge.further_losses,
+        population=settings.scheduler.build_population(
+            plan.spec.space, judge.direction, changeable=plan.spec.changeable, seed=settings.search.seed
+        ),
+    )
+    setup = TrialSetup(
+        splits=plan.trial_splits,
+        judge=judge,
+        folder=folder / "trials",
+        best=settings.trials.keep.best,
+        last=settings.trials.keep.last,
+        timeout_s=settings.trials.timeout_minutes * 60,
+        reproducible=settings.trials.reproducible,
+        folds=tuple(fold.splits for fold in plan.trial_folds),
+        code=plan.spec.code,
+        storage=storage.part("trials") if (storage := storage_of(plan.spec, folder)) else None,
+        generation_epochs=settings.scheduler.generation_epochs,
+    )
+    tune_run = TuneRun(
+        folder=folder / "ray",
+        families={
+            name: FamilyPlan(forecast.resources, forecast.max_epochs) for name, forecast in plan.families.items()
+        },
+        retries=settings.trials.retries,
+        on_change=lambda: face.trials(controller),
+        n_at_once=lambda: _n_at_once(plan),
+        ray_goes_on=ray_goes_on,
+    )
+    journal.follow(partial(_tell_event, face, journal))
+    _tell(tuple((journal.state.learned_before or {}).get("notes", ())), face)
+    face.stage("Running trials")
+    run_sweep(controller, store, setup=setup, run=tune_run)
+    if setup.generation_epochs is not None:
+        setup.give_space_back(journal.state.trials)
+    face.trials(controller)
+
+
+def _n_at_once(plan: SweepPlan) -> int:
+    """How many trials of any family find a place now."""
+    machines = ray_machines()
+    return min(trials_at_once(forecast.resources, machines) for forecast in plan.families.values())
+
+
+def _tell_event(face: Face, journal: Journal, event: Event) -> None:
+    """Say that a family gets no more trials, or how its generation goes on, when it happens."""
+    if event.kind == "dropped":
+        face.note(f"{event.values['family']} gets no more trials: {event.values['reason']}")
+    elif event.kind == "generation":
+        family = event.values["family"]
+        face.note(generation_words(family, journal.state.generations[family]))
+
+
+def _stored(storage: Storage | None) -> frozenset[str]:
+    """Checkpoints that lie in the storage, as paths relative to the trials' folder."""
+    return frozenset() if storage is None else storage.part("trials").names()
+
+
+def _compare_finalists(plan: SweepPlan, journal: Journal, *, stored: frozenset[str], face: Face) -> None:
+    from genotune.finalists import score_on_folds
+
+    per_family = plan.spec.settings.evaluation.finalists
+    trials = journal.path.parent / "trials"
+    finalists = choose_finalists(journal.state, trials, plan.judge, per_family=per_family, stored=stored)
+    face.stage(f"Comparing {len(finalists)} finalists on {len(plan.folds)} folds")
+    score_on_folds(plan, journal, finalists)
+
+
+def shared_store(plan: SweepPlan, face: Face) -> tuple[SharedStore, Quality]:
+    """The data behind Ray objects, read together; and their quality, as far as the sweep's own training split goes.
+
+    The arrays that a store was built from are let go when it has been shared.
+    """
+    import ray
+
+    folds, refitted = [plan.fold], []
+    if plan.data.learns_from_training:
+        folds += plan.trial_folds
+        refitted = [replace(plan.fold, train=whole(plan.fold).train)] if plan.refits else []
+    references, told = [], []
+    for read in plan.data.read_stores([*folds, *refitted]):
+        references.append(ray.put(read.store))
+        told.append((read.notes, read.quality))
+    notes, quality = told[0]
+    _tell(notes, face)
+    shared = SharedStore(references[0], tuple(references[1 : len(folds)]), *references[len(folds) :])
+    return shared, quality
+
+
+def _tell(notes: tuple[str, ...], face: Face) -> None:
+    for note in notes:
+        log.info("%s", note)
+        face.note(note)
+
+
+def _keep_quality(journal: Journal, quality: Quality) -> None:
+    """The quality of the data, if there is any: in the journal, once, and as a table in the sweep's folder."""
+    if quality != Quality() and journal.state.quality is None:
+        journal.append("quality", **quality.plain)
+        (journal.path.parent / QUALITY_FILE).write_text(table_text(quality.plain))
