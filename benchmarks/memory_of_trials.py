@@ -30,10 +30,11 @@ from genotune.judging import Judge
 from genotune.plan import SweepPlan, make_plan
 from genotune.ray_session import ray_session
 from genotune.scoring import score
+from genotune.shared_store import SharedStore
 from genotune.spec import read_spec
 from genotune.store import SequenceStore, Splits
 from genotune.trainables.window_selection import draw_epoch, select_windows
-from genotune.trial import SharedStore, TrialSetup, fit_trial, plan_of
+from genotune.trial import TrialSetup, fit_trial, plan_of
 
 BIN_BP, N_TRACKS, N_PROCESSES = 32, 4, 2
 CONTIG_BP = 20_000_000

@@ -13,12 +13,13 @@ from genotune.journal import Journal
 from genotune.judging import Judge
 from genotune.limits import Limits
 from genotune.plan import make_plan
+from genotune.shared_store import SharedStore
 from genotune.spec import Resources, read_spec
 from genotune.store import Splits
 from genotune.sweep_state import SweepState
 from genotune.tracking import Recorder
 from genotune.trainables.trainable import FitPlan
-from genotune.trial import EpochReport, SharedStore, TrialSetup
+from genotune.trial import EpochReport, TrialSetup
 from genotune.tuning.schedulers import NoSchedulerSettings
 from genotune.tuning.searchers import RandomSettings, SearcherSettings
 from genotune.tuning.space import parse_template

@@ -8,8 +8,8 @@ from genotune.journal import Journal
 from genotune.judging import validate
 from genotune.plan import SweepPlan
 from genotune.refit import whole
+from genotune.shared_store import SharedStore
 from genotune.trainables.model import Model
-from genotune.trial import SharedStore
 
 
 def fit_baselines(

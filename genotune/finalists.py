@@ -19,10 +19,11 @@ from genotune.genome.splits import Fold
 from genotune.journal import Journal
 from genotune.judging import Judge
 from genotune.plan import SweepPlan
+from genotune.shared_store import SharedStore
 from genotune.spec import Resources
 from genotune.store import Splits
 from genotune.trainables.trainable import FitPlan
-from genotune.trial import SharedStore, device_for, score_draw
+from genotune.trial import device_for, score_draw
 
 log = logging.getLogger(__name__)
 

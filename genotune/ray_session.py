@@ -76,7 +76,7 @@ def ray_session(address: str | None, *, n_cpus: int | None = None) -> Iterator[S
         n_cpus: CPUs of a private Ray; None: as many as this process may use.
 
     Raises:
-        ResourceError: no Ray answers at the address.
+        ResourceError: no Ray answers at the address, or none starts here.
         HaltError: Ray on this machine died.
     """
     address = address or os.environ.get("RAY_ADDRESS") or None
@@ -161,12 +161,29 @@ def _private(n_cpus: int) -> Iterator[None]:
     try:
         with _environment({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _TOKEN}):
             try:
-                _init_ray(address="local", num_cpus=n_cpus, include_dashboard=False, _temp_dir=folder)
+                _start_ray(n_cpus, folder)
                 yield
             finally:
                 _shut_down()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start_ray(n_cpus: int, folder: str) -> None:
+    """Start a private Ray.
+
+    Raises:
+        ResourceError: it did not come up within the time that it gives itself.
+    """
+    try:
+        _init_ray(address="local", num_cpus=n_cpus, include_dashboard=False, _temp_dir=folder)
+    except Exception as error:  # Ray raises just that when its node is late
+        log.debug("Ray didn't start", exc_info=True)
+        message = (
+            f"Ray did not start on this machine: {str(error).strip().splitlines()[0]} It gives itself half a minute: "
+            f"when the machine is less busy, try again. It also needs free memory, and space in {folder} and /dev/shm."
+        )
+        raise ResourceError(message) from error
 
 
 def _shut_down() -> None:

@@ -16,13 +16,14 @@ from genotune.genome.fold import Fold
 from genotune.journal import Journal
 from genotune.judging import lesson_of
 from genotune.plan import SweepPlan
+from genotune.shared_store import SharedStore
 from genotune.spec import Resources
 from genotune.storage import Storage, sizes_in
 from genotune.store import IntArray, Splits, Store, TrackSplits
 from genotune.trainables import build_trainable
 from genotune.trainables.prepared import fit_prepared
 from genotune.trainables.trainable import Progress
-from genotune.trial import SharedStore, check_finite
+from genotune.trial import check_finite
 
 _FOLDER: Final = "refitted"
 

@@ -21,10 +21,11 @@ from genotune.limits import limits_of
 from genotune.plan import SweepPlan, check_resources, trials_at_once
 from genotune.ray_session import RaySession
 from genotune.refit import refit_winner, whole
+from genotune.shared_store import SharedStore
 from genotune.storage import Storage
 from genotune.sweep_storage import bring_winner, storage_of
 from genotune.trainables.model import Model
-from genotune.trial import SharedStore, TrialSetup
+from genotune.trial import TrialSetup
 from genotune.winner_tables import write_winner_tables
 
 log = logging.getLogger(__name__)

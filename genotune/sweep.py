@@ -21,7 +21,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from genotune.controller import BY_HAND, Controller
 from genotune.failing import check_outcome
 from genotune.raylet_watch import ray_loss
-from genotune.trial import SharedStore, TrialSetup
+from genotune.shared_store import SharedStore
+from genotune.trial import TrialSetup
 from genotune.trial_workers import run_trial
 from genotune.tune_adapters import Ask, Decide, FamilyPlan, Room, TuneRun, Watch, bundle_of, name_of
 

@@ -32,10 +32,10 @@ from genotune.plan import this_machine
 from genotune.prices import Prices, read_prices, trial_hour_costs
 from genotune.ray_session import RaySession, ray_session
 from genotune.settings import build
+from genotune.shared_store import let_go_of_stores
 from genotune.spec import GroupSpec, Member, Spec, read_sweeps
 from genotune.sweep_state import SweepState
 from genotune.sweep_storage import check_storage
-from genotune.trial import let_go_of_stores
 from genotune.workspace import GROUP_FILE, find_sweep, workspace_of
 
 log = logging.getLogger(__name__)

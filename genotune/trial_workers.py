@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
+from genotune.shared_store import SharedStore
 from genotune.trainables.trainable import FitError
 from genotune.trial import (
     EpochReport,
     NotFiniteError,
-    SharedStore,
     TrialSetup,
     fit_trial,
     plan_of,

@@ -13,9 +13,10 @@ from genotune.journal import Journal
 from genotune.judging import Judge
 from genotune.limits import Limits
 from genotune.ray_session import ray_session
+from genotune.shared_store import SharedStore
 from genotune.spec import Resources
 from genotune.store import Splits
-from genotune.trial import EpochReport, SharedStore, TrialSetup
+from genotune.trial import EpochReport, TrialSetup
 from genotune.tuning.schedulers import NoSchedulerSettings
 from genotune.tuning.searchers import RandomSettings
 from genotune.tuning.space import parse_template

@@ -14,6 +14,7 @@ LAYERS = [
     {"store", "genome", "columns", "calibration", "metrics", "money", "scoring", "settings", "errors", "full_disk"},
     {"data", "trainables", "tuning"},
     {
+        "shared_store",
         "trial",
         "trial_folds",
         "trial_workers",
@@ -65,6 +66,7 @@ WHO_MAY = {
     "ray": {
         "sweep",
         "tune_adapters",
+        "shared_store",
         "trial",
         "trial_workers",
         "worker_group",

@@ -7,9 +7,10 @@ import pytest
 
 from genotune.judging import Judge
 from genotune.ray_session import ray_session
+from genotune.shared_store import SharedStore
 from genotune.store import SequenceStore, Splits
 from genotune.trainables.trainable import FitPlan
-from genotune.trial import SharedStore, TrialSetup, fit_trial
+from genotune.trial import TrialSetup, fit_trial
 
 RESOLUTION_BP = 4
 VALIDATION_BP = 40_000

@@ -85,5 +85,21 @@ def test_an_address_where_nobody_listens_is_refused(monkeypatch):
     assert dict(os.environ) == before
 
 
+def test_a_ray_that_does_not_come_up_in_time_is_told_with_what_to_do(monkeypatch):
+    import ray
+
+    def late(**_):
+        raise Exception("The current node timed out during startup.\nMore lines.")  # noqa: TRY002 - as Ray does
+
+    monkeypatch.setattr(ray, "init", late)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with (
+        pytest.raises(ResourceError, match=r"timed out during startup\. It gives itself half a minute"),
+        ray_session(None),
+    ):
+        pass
+    assert folders_of(os.getpid()) == []
+
+
 def test_a_process_has_the_cpus_that_it_may_use():
     assert available_cpus() == len(os.sched_getaffinity(0))

@@ -10,7 +10,7 @@ from genotune.sweep_state import SweepState
 from genotune.tracking import names
 
 if TYPE_CHECKING:
-    from genotune.tracking.run_changes import RunChange
+    from genotune.tracking.changes import RunChange
 
 
 def front_news(state: SweepState, told: Mapping[int, str]) -> dict[int, str]:

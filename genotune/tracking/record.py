@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from genotune.errors import SweepError
 from genotune.tracking import names
+from genotune.tracking.changes import Changes, RunChange
 from genotune.tracking.front_plot import draw_front
 from genotune.tracking.names import SWEEP, RunKey
 from genotune.tracking.quality_plot import draw_histograms
-from genotune.tracking.run_changes import Changes, RunChange
 from genotune.tracking.stores import is_server, open_client
 from genotune.tracking.sweep_facts import DatasetFacts
 from genotune.tracking.whole_runs import WholeRun, is_whole, takes_whole_runs, write_whole_runs

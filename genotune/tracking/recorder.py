@@ -11,10 +11,11 @@ from typing import Final, TypeVar
 from genotune.errors import HaltError
 from genotune.events import Event
 from genotune.journal import Journal
+from genotune.tracking.changes import Changes
 from genotune.tracking.faults import Fault, fault_of
 from genotune.tracking.names import RunKey, trial_key
 from genotune.tracking.record import Record
-from genotune.tracking.run_changes import Changes, Translator
+from genotune.tracking.run_changes import Translator
 from genotune.tracking.stores import is_server
 
 log = logging.getLogger(__name__)

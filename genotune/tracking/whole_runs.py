@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from genotune.tracking.run_changes import Point, RunChange
+from genotune.tracking.changes import Point, RunChange
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
