@@ -47,9 +47,14 @@ def fault_of(error: Exception, uri: str) -> Fault:
     if code == _UNKNOWN_PLACE:
         advice = "Is it an MLflow server, and of version 3 or later?"
         return Fault("older", f"MLflow ({where}) doesn't know what is asked of it. {advice} It said: {reason}")
-    if code in _UNFIT:
+    if is_unfit(error):
         return Fault("unfit", f"MLflow ({where}) doesn't take what it is told. It said: {reason}")
     return Fault("away", f"MLflow ({where}) takes nothing now. {reason}")
+
+
+def is_unfit(error: Exception) -> bool:
+    """Whether MLflow answered that it doesn't take just this, and never will."""
+    return getattr(error, "error_code", "") in _UNFIT
 
 
 def _reason(error: Exception, uri: str) -> str:

@@ -4,11 +4,12 @@ import logging
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from genotune.errors import SweepError
 from genotune.tracking import names
 from genotune.tracking.changes import Changes, RunChange
+from genotune.tracking.faults import is_unfit
 from genotune.tracking.front_plot import draw_front
 from genotune.tracking.names import SWEEP, RunKey
 from genotune.tracking.quality_plot import draw_histograms
@@ -139,8 +140,7 @@ class Record:
         params = [Param(name, value) for name, value in change.params.items()]
         tags = [RunTag(name, value) for name, value in {**({} if is_new else change.tags), **links}.items()]
         metrics = [Metric(point.key, point.value, point.time_ms, point.step) for point in change.points]
-        # In as many calls as its limits ask for.
-        self._client.log_batch(run_id, metrics, params, tags, synchronous=True)
+        self._log(key, run_id, {"metrics": metrics, "params": params, "tags": tags})
         for name, text in change.texts.items():
             self._client.log_text(run_id, text, name)
         for name, histograms in change.plots.items():
@@ -158,6 +158,31 @@ class Record:
             self._client.set_terminated(run_id, change.status, change.end_ms)
         elif change.status is not None and not (is_new and change.status == "RUNNING"):
             self._client.update_run(run_id, status=change.status)
+
+    def _log(self, key: RunKey, run_id: str, told: Mapping[str, list[Any]]) -> None:
+        """Log metrics, params and tags, in as many calls as MLflow's limits ask for.
+
+        What the store doesn't take whatever else becomes of it is left out with a warning: all that follows would wait
+        for it for ever.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.log_batch(run_id, **told, synchronous=True)
+        except MlflowException as error:
+            # Of a run that was deleted meanwhile the next look takes care.
+            if not is_unfit(error) or self._client.get_run(run_id).info.lifecycle_stage == "deleted":
+                raise
+        else:
+            return
+        for name, part in told.items():
+            try:
+                self._client.log_batch(run_id, **{name: part}, synchronous=True)
+            except MlflowException as error:
+                if not is_unfit(error):
+                    raise
+                what = " ".join(key).rstrip()
+                log.warning("MLflow doesn't take the %s of %s, so they are left out there: %s", name, what, error)
 
     def _log_dataset(self, run_id: str, facts: DatasetFacts) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag

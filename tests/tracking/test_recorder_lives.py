@@ -8,6 +8,8 @@ import threading
 import pytest
 from tracking.conftest import EITHER_STORE, asked_for
 
+from genotune.tracking.names import trial_key
+from genotune.tracking.record import Record
 from genotune.tracking.stores import open_client
 from genotune.tracking.whole_runs import takes_whole_runs, write_whole_runs
 
@@ -262,6 +264,34 @@ def test_many_params_and_points_go_in_as_many_calls_as_it_takes(sweep, mlflow_st
     assert len(trial.data.params) == 232
     assert len(trial.data.metrics) == 101
     assert len(mlflow_store.curve(trial, "objective")) == len(mlflow_store.curve(trial, "m99")) == 12
+
+
+def test_what_mlflow_refuses_of_one_trial_is_left_out_with_a_warning_and_the_rest_is_told(
+    sweep, mlflow_store, deliver, caplog, monkeypatch
+):
+    sweep.begin()
+    deliver(sweep)
+    make = Record._create
+
+    def make_and_write(self, key, change):
+        """The run of trial 0 has a param of a person's before ours."""
+        run_id = make(self, key, change)
+        if key == trial_key(0):
+            self._client.log_param(run_id, "channels", "a person's")
+        return run_id
+
+    monkeypatch.setattr(Record, "_create", make_and_write)
+    for trial in (0, 1):
+        sweep.propose(trial)
+        sweep.start_trial(trial)
+        sweep.report(trial, 1, 0.5)
+    deliver(sweep)
+    refused, other = mlflow_store.trial(0), mlflow_store.trial(1)
+    assert refused.data.params == {"channels": "a person's"}
+    assert other.data.params["channels"] == "64"
+    assert refused.data.metrics == other.data.metrics
+    (warning,) = [text for text in caplog.messages if "left out" in text]
+    assert warning.startswith("MLflow doesn't take the params of trial 0, so they are left out there")
 
 
 @pytest.fixture
