@@ -93,6 +93,7 @@ def text_of(value):
 
 
 def start(tiny, tmp_path, *arguments):
+    """A driver in a process of its own, which a person may interrupt, even where a shell started the tests with '&'."""
     command = [sys.executable, "-m", "genotune.cli", *map(str, arguments)]
     return subprocess.Popen(
         command,
@@ -102,6 +103,7 @@ def start(tiny, tmp_path, *arguments):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
 
 

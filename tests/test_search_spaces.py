@@ -1,5 +1,6 @@
 """The search spaces that come with genotune: all can run, and the smallest does."""
 
+import re
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -33,20 +34,31 @@ def test_the_smoke_sweep_runs_to_a_registered_winner(genotune, tmp_path):
     assert state.scores["winner"]["pearson"] > 0.5
 
 
+def of_size(folder, spec, trials):
+    """An example with so many trials, which may be fewer than it has."""
+    text = spec.read_text().replace("demo/", f"{SEARCH_SPACES}/demo/")
+    text, n_budgets = re.subn(r"^(budget: {trials: )\d+", rf"\g<1>{trials}", text, flags=re.MULTILINE)
+    assert n_budgets == 1
+    (folder / spec.name).write_text(text)
+    return folder / spec.name
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("spec", "families", "least"),
+    ("spec", "trials", "families", "least"),
     [
-        ("boosted_trees.yaml", {"boosted_trees", "ridge"}, 0.4),
-        ("genotypes.yaml", {"ridge", "elastic_net", "boosted_trees", "genotype_cnn"}, 0.4),
-        ("compare.yaml", {"poisson_cnn", "boosted_trees", "ridge"}, 0.6),
-        ("torch_module.yaml", {"torch_module"}, 0.6),
-        ("peaks.yaml", {"poisson_cnn", "boosted_trees", "ridge"}, 0.2),
+        ("boosted_trees.yaml", 20, {"boosted_trees", "ridge"}, 0.4),
+        ("genotypes.yaml", 15, {"ridge", "elastic_net", "boosted_trees", "genotype_cnn"}, 0.4),
+        ("compare.yaml", 9, {"poisson_cnn", "boosted_trees", "ridge"}, 0.5),
+        ("torch_module.yaml", 3, {"torch_module"}, 0.5),
+        ("peaks.yaml", 9, {"poisson_cnn", "boosted_trees", "ridge"}, 0.2),
     ],
 )
-def test_families_compete_in_one_sweep_with_a_complete_record(genotune, tmp_path, spec, families, least):
-    result = genotune("run", SEARCH_SPACES / spec, timeout_s=1700)
+def test_families_compete_in_one_sweep_with_a_complete_record(  # noqa: PLR0917
+    genotune, tmp_path, spec, trials, families, least
+):
+    result = genotune("run", of_size(tmp_path, SEARCH_SPACES / spec, trials), timeout_s=1700)
     assert result.returncode == 0, result.stdout + result.stderr
     state = read_state(sweep_folder(tmp_path))
     counts = Counter(trial.family for trial in state.trials.values())
