@@ -99,6 +99,11 @@ class Controller:
         """The scheduler, for who wants to see its rungs."""
         return self._scheduler
 
+    @property
+    def n_handed_out(self) -> int:
+        """Trials that were given to be run and are not back: those that run, and those that wait for a process."""
+        return len(self._running)
+
     def next_task(self) -> Next:
         """The trial to start now: one that was left unfinished, else the searcher's next proposal.
 

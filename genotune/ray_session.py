@@ -28,7 +28,7 @@ _QUIET: Final = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal is the record
-    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # sweep.py says how many wait
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # tune_adapters.py says how many wait
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # sweep.py ends a sweep at a point where the journal is whole
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
@@ -179,9 +179,10 @@ def _start_ray(n_cpus: int, folder: str) -> None:
         _init_ray(address="local", num_cpus=n_cpus, include_dashboard=False, _temp_dir=folder)
     except Exception as error:  # Ray raises just that when its node is late
         log.debug("Ray didn't start", exc_info=True)
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         message = (
-            f"Ray did not start on this machine: {str(error).strip().splitlines()[0]} It gives itself half a minute: "
-            f"when the machine is less busy, try again. It also needs free memory, and space in {folder} and /dev/shm."
+            f"Ray did not start on this machine ({reason}). It gives itself half a minute: try again when the machine "
+            f"is less busy. It also needs free memory, and space in {Path(folder).parent} and /dev/shm."
         )
         raise ResourceError(message) from error
 

@@ -38,7 +38,7 @@ def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, 
         HaltError: a full disk, or a storage that is away, keeps trials from going on; a resume goes on.
     """
     with _reached(store, ray_goes_on=run.ray_goes_on) as reach, _interrupts_held() as interrupted:
-        decide, room = Decide(controller), Room(run.n_at_once)
+        decide, room = Decide(controller), Room(controller, run.n_at_once)
         trainable = partial(_run_trial, reach=reach, setup=setup, scratch=run.folder / "workers", fit=run.fit)
         tuner = tune.Tuner(
             tune.with_resources(trainable, partial(_placement, run.families)),
@@ -91,23 +91,14 @@ class _Keeper:
 def _reached(store: SharedStore, *, ray_goes_on: bool) -> Iterator[Callable[[], SharedStore]]:
     """How a trial's process gets the store, for the block's time."""
     if not ray_goes_on:
-        yield partial(_same, store)  # without a process more
+        yield lambda: store  # without a process more
         return
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     keeper = cast(Any, ray.remote)(_Keeper).options(num_cpus=0, scheduling_strategy=here).remote(store)
     try:
-        yield partial(_asked, keeper)
+        yield lambda: cast(SharedStore, ray.get(keeper.store.remote()))
     finally:
         ray.kill(keeper)
-
-
-def _same(store: SharedStore) -> SharedStore:
-    return store
-
-
-def _asked(keeper: Any) -> SharedStore:
-    store: SharedStore = ray.get(keeper.store.remote())
-    return store
 
 
 def _run_trial(config: Mapping[str, Any], *, reach: Callable[[], SharedStore], **rest: Any) -> None:

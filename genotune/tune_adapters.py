@@ -91,10 +91,10 @@ class Room:
     one after the other, each when the process of the one before it is there.
     """
 
-    def __init__(self, count: Callable[[], int]) -> None:
+    def __init__(self, controller: Controller, count: Callable[[], int]) -> None:
+        self._controller = controller
         self._count = count
         self._waiting: set[int] = set()
-        self._running: set[int] = set()
         self._n_at_once, self._counted_s = 0, -math.inf
 
     def has_some(self) -> bool:
@@ -102,21 +102,16 @@ class Room:
         if time.monotonic() - self._counted_s > _COUNT_EVERY_S:
             self._n_at_once = self._count()
             self._counted_s = time.monotonic()
-        return len(self._waiting) < max(1, self._n_at_once - len(self._running))
+        n_running = self._controller.n_handed_out - len(self._waiting)
+        return len(self._waiting) < max(1, self._n_at_once - n_running)
 
     def waits(self, trial: int) -> None:
         """A trial was handed to Tune."""
         self._waiting.add(trial)
 
-    def runs(self, trial: int) -> None:
-        """It has its process."""
+    def waits_no_more(self, trial: int) -> None:
+        """It has its process, or Tune has given it up before."""
         self._waiting.discard(trial)
-        self._running.add(trial)
-
-    def left(self, trial: int) -> None:
-        """It has ended, or is handed on again if it is to go on."""
-        self._waiting.discard(trial)
-        self._running.discard(trial)
 
 
 class Ask(_Live, TuneSearcher):
@@ -233,18 +228,17 @@ class Watch(_Live, Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial has its process."""
-        self._room.runs(_number(trial))
+        self._room.waits_no_more(_number(trial))
         self._controller.started(_number(trial), device="cuda" if trial.config["gpus"] else "cpu")
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """A trial's process is done with it."""
-        self._room.left(_number(trial))
         self._controller.ended(_number(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """Tune gives a trial up."""
         number = _number(trial)
-        self._room.left(number)
+        self._room.waits_no_more(number)
         # Tune gives up at once a trial that it handed to a process which another trial's fault had just ended.
         was_tried_again = trial.run_metadata.num_failures > self._run.retries
         if not was_tried_again and self._given_back[number] < self._run.retries:

@@ -94,7 +94,7 @@ def test_a_ray_that_does_not_come_up_in_time_is_told_with_what_to_do(monkeypatch
     monkeypatch.setattr(ray, "init", late)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with (
-        pytest.raises(ResourceError, match=r"timed out during startup\. It gives itself half a minute"),
+        pytest.raises(ResourceError, match=r"timed out during startup\.\)\. It gives itself half a minute"),
         ray_session(None),
     ):
         pass

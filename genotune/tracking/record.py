@@ -112,6 +112,8 @@ class Record:
 
     def _without_whole(self, changes: Mapping[RunKey, RunChange]) -> Mapping[RunKey, RunChange]:
         """The changes that are left when the runs which begin and end here have been made, if they can be at once."""
+        from mlflow.exceptions import MlflowException
+
         whole = {
             key: change
             for key, change in changes.items()
@@ -120,7 +122,13 @@ class Record:
         if not whole or not self._takes_whole_runs:
             return changes
         runs = [WholeRun(change, self._first_tags(key, change)) for key, change in whole.items()]
-        self._run_ids |= zip(whole, write_whole_runs(self._client, self._experiment_id, runs), strict=True)
+        try:
+            ids = write_whole_runs(self._client, self._experiment_id, runs)
+        except MlflowException as error:
+            if not is_unfit(error):
+                raise
+            return changes  # none of them is there, and one by one it shows which can't be taken
+        self._run_ids |= zip(whole, ids, strict=True)
         return {key: change for key, change in changes.items() if key not in whole}
 
     def _apply(self, key: RunKey, change: RunChange, *, is_new: bool) -> None:

@@ -6,6 +6,7 @@ import socket
 import threading
 
 import pytest
+from mlflow.exceptions import INVALID_PARAMETER_VALUE, MlflowException
 from tracking.conftest import EITHER_STORE, asked_for
 
 from genotune.tracking.names import trial_key
@@ -318,6 +319,19 @@ def test_trials_that_are_over_are_written_at_once_as_the_client_writes_them(
     deliver(sweep)
     assert n_written == [3]
     assert plain(sqlite_store) == at_once
+
+
+def test_trials_that_are_over_are_written_by_the_client_where_mlflow_refuses_them_together(
+    sweep, sqlite_store, deliver, monkeypatch
+):
+    def refuse(*_):
+        raise MlflowException("one of them", error_code=INVALID_PARAMETER_VALUE)
+
+    monkeypatch.setattr("genotune.tracking.record.write_whole_runs", refuse)
+    write_three_that_are_over(sweep)
+    deliver(sweep)
+    assert [run.info.status for run in sqlite_store.runs] == ["RUNNING", "FINISHED", "FAILED", "FINISHED"]
+    assert all("duration_s" in sqlite_store.trial(number).data.metrics for number in range(3))
 
 
 def write_three_that_are_over(sweep):
