@@ -8,6 +8,10 @@ BENCH_READY := $(BENCH_VENV)/.ready
 PEERS := tangermeme genvarloader
 BENCHMARKS := read_tracks feed_windows train_step
 
+# A file of tests stays in one process, and as many files run at once as there are CPUs (at most 8: each may start a Ray).
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 8))')
+PYTEST := $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
 .PHONY: run test test-slow check format bench clean
 .DELETE_ON_ERROR:
 
@@ -21,10 +25,10 @@ run: $(READY)
 	$(VENV)/bin/genotune run search_spaces/cnn.yaml
 
 test: check
-	$(VENV)/bin/python -m pytest -m 'not slow and not gpu'
+	$(PYTEST) -m 'not slow and not gpu'
 
 test-slow: $(READY)
-	$(VENV)/bin/python -m pytest -m 'slow and not gpu'
+	$(PYTEST) -m 'slow and not gpu'
 
 check: $(READY)
 	$(VENV)/bin/ruff format --check .

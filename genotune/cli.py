@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 a defect of ours, 2 something that the person can mend, 13
 Heavy libraries come in inside the commands, so that help and a broken spec are answered at once.
 """
 
+import atexit
 import errno
 import logging
 import os
@@ -218,14 +219,24 @@ add_sweep_commands(app)
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. It ends at once: to take apart what mlflow, ray and torch are would need two seconds."""
     code = _exit_code()
-    if ray_loss() is not None:  # what is left of Ray in this process would try to say goodbye for a minute
-        logging.shutdown()
+    if ray_loss() is None:  # else what is left of Ray in this process would try to say goodbye for a minute
+        atexit._run_exitfuncs()
+    logging.shutdown()
+    os._exit(_flushed(code))
+
+
+def _flushed(code: int) -> int:
+    """The code to end with, once all that was printed has left: a full disk is an error, a reader who went is none."""
+    try:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    except BrokenPipeError:
+        pass
+    except OSError:
+        return code or _THEIRS
+    return code
 
 
 def _exit_code() -> int:

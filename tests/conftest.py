@@ -15,6 +15,8 @@ from builders import SPEC, clean_environment, write_genome
 from servers import MlflowServer, find_postgres, running_postgres
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# Several tests run at once: threads of one would wait for a CPU that another has.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # No test looks at a clock: a machine may have other work.
 hypothesis.settings.register_profile("patient", deadline=None)

@@ -220,3 +220,10 @@ def test_a_further_table_has_a_name_and_a_path(genotune, tmp_path, options, mess
     result = genotune("predict", tmp_path, tmp_path / "x.bed", *options)
     assert result.returncode == 2
     assert message in result.stderr.replace("\n", " ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, where nothing finds room")
+def test_what_cannot_be_printed_is_not_called_done():
+    command = [sys.executable, "-m", "genotune.cli", "--help"]
+    with Path("/dev/full").open("w") as full:
+        assert subprocess.run(command, stdout=full, stderr=subprocess.DEVNULL, check=False).returncode == 2

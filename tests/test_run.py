@@ -135,30 +135,3 @@ def test_a_second_driver_of_a_sweep_is_refused(genotune, tiny, tmp_path):
     process.communicate(timeout=120)
     assert result.returncode == 2
     assert "another driver is at work on this sweep" in result.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_a_driver_that_is_killed_three_times_comes_to_the_same_trials_and_winner(genotune, tiny, tmp_path):
-    undisturbed = genotune("run", tiny, "--workspace", tmp_path / "undisturbed")
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    (folder,) = (tmp_path / "undisturbed" / "sweeps").iterdir()
-    expected = read_state(folder)
-    n_reports = sum(len(trial.curve) for trial in expected.trials.values())
-    moments = sorted(int(moment) for moment in np.random.default_rng(11).choice(range(1, n_reports), 3, replace=False))
-    arguments = ["run", tiny]
-    for moment in moments:
-        process = start(tiny, tmp_path, *arguments)
-        disturbed = wait_for(
-            tmp_path, lambda state, n=moment: sum(len(trial.curve) for trial in state.trials.values()) >= n, process
-        )
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
-        arguments = ["resume", disturbed.name]
-    result = genotune("resume", disturbed.name)
-    assert result.returncode == 0, result.stderr
-    state = read_state(disturbed)
-    assert curves(state) == curves(expected)
-    assert {**state.winner} == {**expected.winner}
-    assert state.scores == expected.scores
-    assert_record_is_complete(tmp_path, state)
