@@ -10,6 +10,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -37,6 +38,7 @@ _QUIET: Final = {
 _TOKEN: Final = secrets.token_hex(32)
 """Of every private Ray of this process: Ray reads it once in a process's life."""
 _ANSWER_TIMEOUT_S: Final = 5.0
+_START_TIMEOUT_S: Final = 180.0
 _SETTINGS_FRAME: Final = 4
 
 
@@ -173,18 +175,43 @@ def _start_ray(n_cpus: int, folder: str) -> None:
     """Start a private Ray.
 
     Raises:
-        ResourceError: it did not come up within the time that it gives itself.
+        ResourceError: it did not come up in time.
     """
     try:
-        _init_ray(address="local", num_cpus=n_cpus, include_dashboard=False, _temp_dir=folder)
+        with _patient_start():
+            _init_ray(address="local", num_cpus=n_cpus, include_dashboard=False, _temp_dir=folder)
     except Exception as error:  # Ray raises just that when its node is late
         log.debug("Ray didn't start", exc_info=True)
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         message = (
-            f"Ray did not start on this machine ({reason}). It gives itself half a minute: try again when the machine "
-            f"is less busy. It also needs free memory, and space in {Path(folder).parent} and /dev/shm."
+            f"Ray did not start on this machine ({reason}). It had {_START_TIMEOUT_S:.0f} seconds: is the machine very "
+            f"busy? It also needs free memory, and space in {Path(folder).parent} and /dev/shm."
         )
         raise ResourceError(message) from error
+
+
+@contextlib.contextmanager
+def _patient_start() -> Iterator[None]:
+    """For the block's time Ray waits for its node longer than its own half minute: a machine may be busy."""
+    from ray._private import services
+
+    get_node: Callable[..., Any] = services.get_node
+
+    def get_node_when_it_is_there(*args: Any, **named: Any) -> Any:
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while True:
+            try:
+                return get_node(*args, **named)
+            except RuntimeError:  # as Ray's own loop: it isn't known yet
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    services.get_node = get_node_when_it_is_there
+    try:
+        yield
+    finally:
+        services.get_node = get_node
 
 
 def _shut_down() -> None:
