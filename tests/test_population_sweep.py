@@ -20,12 +20,9 @@ RATES = ("{log_uniform: [1.0e-3, 3.0e-2]}", "{log_uniform: [1.0e-6, 3.0e-2]}")
 # Of each driver in turn: the event that it dies of, and which of that kind it is in its life.
 MOMENTS = [
     ("decision", 3),
-    ("decision", 5),
     ("generation", 1),
-    ("started", 1),
     ("report", 2),
     ("generation", 1),
-    ("ended", 2),
 ]
 
 

@@ -48,8 +48,8 @@ def of_size(folder, spec, trials):
 @pytest.mark.parametrize(
     ("spec", "trials", "families", "least"),
     [
-        ("boosted_trees.yaml", 20, {"boosted_trees", "ridge"}, 0.4),
-        ("genotypes.yaml", 15, {"ridge", "elastic_net", "boosted_trees", "genotype_cnn"}, 0.4),
+        ("boosted_trees.yaml", 8, {"boosted_trees", "ridge"}, 0.4),
+        ("genotypes.yaml", 12, {"ridge", "elastic_net", "boosted_trees", "genotype_cnn"}, 0.4),
         ("compare.yaml", 9, {"poisson_cnn", "boosted_trees", "ridge"}, 0.5),
         ("torch_module.yaml", 3, {"torch_module"}, 0.5),
         ("peaks.yaml", 9, {"poisson_cnn", "boosted_trees", "ridge"}, 0.2),
