@@ -126,7 +126,7 @@ def test_tables_of_every_kind_are_read(project, ending):
     if ending == ".csv":
         (project.folder / name).write_text(text.replace("\t", ","))
     elif ending == ".tsv.gz":
-        (project.folder / name).write_bytes(gzip.compress(text.encode()))
+        (project.folder / name).write_bytes(gzip.compress(text.encode(), mtime=0))
     else:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -40,7 +40,7 @@ HARMONISED = """hm_code hm_rsid hm_chrom hm_pos hm_other_allele hm_effect_allele
 
 def read(folder, text, name="gwas.tsv"):
     path = folder / name
-    path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    path.write_bytes(gzip.compress(text.encode(), mtime=0) if name.endswith("gz") else text.encode())
     return read_summary_statistics(InputFile(path, name))
 
 
@@ -122,7 +122,7 @@ def test_a_blank_line_is_counted_and_left_out(tmp_path):
 
 
 def test_a_torn_archive_or_a_missing_file_is_refused(tmp_path):
-    (tmp_path / "x.gz").write_bytes(gzip.compress(PLINK_2.encode() * 500)[:-40])
+    (tmp_path / "x.gz").write_bytes(gzip.compress(PLINK_2.encode() * 500, mtime=0)[:-40])
     with pytest.raises(DataError, match=r"x\.gz: can't be read .* Copy it again"):
         read_summary_statistics(InputFile(tmp_path / "x.gz", "x.gz"))
     with pytest.raises(DataError, match=r"y\.tsv: no such file"):
