@@ -228,7 +228,7 @@ def main() -> None:
 
 
 def _flushed(code: int) -> int:
-    """The code to end with, once all that was printed has left: a full disk is an error, a reader who went is none."""
+    """The code to end with, once all that was printed has left; the work is done: a reader who has gone is no fault."""
     try:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -184,8 +184,8 @@ def _start_ray(n_cpus: int, folder: str) -> None:
         log.debug("Ray didn't start", exc_info=True)
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         message = (
-            f"Ray did not start on this machine ({reason}). It had {_START_TIMEOUT_S:.0f} seconds: is the machine very "
-            f"busy? It also needs free memory, and space in {Path(folder).parent} and /dev/shm."
+            f"Ray did not start on this machine ({reason}). It needs free memory, space in {Path(folder).parent} and "
+            f"/dev/shm, and on a busy machine up to {_START_TIMEOUT_S:.0f} seconds: is that one too busy?"
         )
         raise ResourceError(message) from error
 

@@ -110,7 +110,7 @@ class Room:
         self._waiting.add(trial)
 
     def waits_no_more(self, trial: int) -> None:
-        """It has its process, or Tune has given it up before."""
+        """It has its process, or Tune was done with it before."""
         self._waiting.discard(trial)
 
 
@@ -232,7 +232,8 @@ class Watch(_Live, Callback):
         self._controller.started(_number(trial), device="cuda" if trial.config["gpus"] else "cpu")
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        """A trial's process is done with it."""
+        """Tune is done with a trial."""
+        self._room.waits_no_more(_number(trial))
         self._controller.ended(_number(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002

@@ -14,6 +14,8 @@ import pytest
 from builders import SPEC, clean_environment, write_genome
 from servers import MlflowServer, find_postgres, running_postgres
 
+pytest_plugins = ["told_sweeps"]
+
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Several tests run at once: threads of one would wait for a CPU that another has.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

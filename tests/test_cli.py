@@ -222,8 +222,27 @@ def test_a_further_table_has_a_name_and_a_path(genotune, tmp_path, options, mess
     assert message in result.stderr.replace("\n", " ")
 
 
+BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
+AT_THE_END = "cli._exit_code = lambda: sys.stdout.write('x') * 0; "
+"""Something that is printed and has not left when the work is done."""
+
+
+def ends_with(stdout, code):
+    """The exit code and the last words of a command that prints there."""
+    command = [sys.executable, "-c", f"import sys; from genotune import cli; {code}cli.main()", "--help"]
+    ended = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=BUFFERED, check=False)
+    return ended.returncode, ended.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, where nothing finds room")
-def test_what_cannot_be_printed_is_not_called_done():
-    command = [sys.executable, "-m", "genotune.cli", "--help"]
+@pytest.mark.parametrize("code", ["", AT_THE_END], ids=["at once", "at the end"])
+def test_what_cannot_be_printed_is_not_called_done(code):
     with Path("/dev/full").open("w") as full:
-        assert subprocess.run(command, stdout=full, stderr=subprocess.DEVNULL, check=False).returncode == 2
+        assert ends_with(full, code)[0] == 2
+
+
+def test_a_reader_who_has_gone_when_the_work_is_done_is_no_fault():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        assert ends_with(closed, AT_THE_END) == (0, "")

@@ -3,32 +3,14 @@
 import math
 
 import pytest
-from told_sweeps import begun_journal, two_objectives, two_trials
+from told_sweeps import two_objectives
 
 from genotune.evaluation import BASELINE, COVARIATES
 from genotune.face import Outcome
 from genotune.judging import Judge
-from genotune.plan import make_plan
-from genotune.spec import read_spec
 from genotune.summary import best_trial, copy_lines, draw_words, family_lines, finalist_lines, front_lines, summary
 from genotune.sweep_state import ScoredWinner
 from genotune.terminal import Terminal
-
-
-@pytest.fixture
-def plan(tiny):
-    return make_plan(read_spec(tiny))
-
-
-@pytest.fixture
-def journal(tmp_path):
-    with begun_journal(tmp_path) as journal:
-        yield journal
-
-
-@pytest.fixture
-def controller(plan, journal):
-    return two_trials(plan, journal)
 
 
 def test_the_summary_says_when_the_test_split_was_scored_before_and_why_no_more_was_tried(plan, journal, controller):

@@ -3,31 +3,14 @@
 import io
 from types import SimpleNamespace
 
-import pytest
 from rich.console import Console
-from told_sweeps import begun_journal, two_objectives, two_trials
+from told_sweeps import two_objectives
 
 from genotune.controller import Controller
 from genotune.limits import Limits
 from genotune.plan import MachineSize, make_plan
 from genotune.spec import GroupSpec, Member, read_spec
 from genotune.terminal import Terminal, show_plan
-
-
-@pytest.fixture
-def plan(tiny):
-    return make_plan(read_spec(tiny))
-
-
-@pytest.fixture
-def journal(tmp_path):
-    with begun_journal(tmp_path) as journal:
-        yield journal
-
-
-@pytest.fixture
-def controller(plan, journal):
-    return two_trials(plan, journal)
 
 
 def terminal_on(output, monkeypatch, *, is_terminal):

@@ -1,25 +1,35 @@
 """Sweeps as far as a person is told of them: their plan, and trials that are in the middle of something."""
 
-import contextlib
 import math
+
+import pytest
 
 from genotune.controller import Controller
 from genotune.journal import Journal
 from genotune.limits import Limits
+from genotune.plan import make_plan
+from genotune.spec import read_spec
 
 
-@contextlib.contextmanager
-def begun_journal(folder):
-    """That of a sweep `tiny-1` in a workspace in the folder, which has only begun."""
-    sweep = folder / "work" / "sweeps" / "tiny-1"
+@pytest.fixture
+def plan(tiny):
+    """Of the tiny sweep."""
+    return make_plan(read_spec(tiny))
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """That of a sweep `tiny-1` in a workspace, which has only begun."""
+    sweep = tmp_path / "work" / "sweeps" / "tiny-1"
     sweep.mkdir(parents=True)
     with Journal(sweep) as journal:
         journal.append("sweep_started")
         yield journal
 
 
-def two_trials(plan, journal):
-    """Two trials: the first ended after four epochs, the second is at its second."""
+@pytest.fixture
+def controller(plan, journal):
+    """Of two trials: the first ended after four epochs, the second is at its second."""
     settings = plan.spec.settings
     controller = Controller(
         journal,
