@@ -3,7 +3,8 @@
 import os
 from typing import NamedTuple
 
-from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
+from genotune.machines import MachineSize, this_machine
+from genotune.plan import SweepPlan, check_resources, make_plan
 from genotune.prices import Prices, trial_hour_costs
 from genotune.ray_session import nodes, ray_session
 from genotune.spec import Spec

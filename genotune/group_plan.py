@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from genotune.data.source import SourcePlan, SourceSettings
 from genotune.errors import DataError, UserError
-from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan
+from genotune.machines import MachineSize
+from genotune.plan import SweepPlan, check_resources, make_plan
 from genotune.prices import Prices
 from genotune.spec import GroupSpec, Spec
 

@@ -2,29 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from genotune.data.source import SourcePlan
 from genotune.errors import Problem, ResourceError
 from genotune.genome.fold import Fold, SplitName
 from genotune.genome.splits import ContigGroupSplitSettings
 from genotune.judging import Judge
+from genotune.machines import MachineSize, trials_at_once, wanted_words, workers_at_once
 from genotune.metrics import DEFAULT_METRIC
 from genotune.spec import Resources, Spec, fit_problems, objective_problems, spec_error
 from genotune.spec.messages import did_you_mean
 from genotune.store import IntArray, Outline, SequenceOutline, Splits
-
-_ROUNDING: Final = 1e-9
-"""0.3 CPUs are room for three of 0.1, though 0.3 / 0.1 is less than 3."""
-
-
-class MachineSize(NamedTuple):
-    """What the largest machine at hand offers to one trial."""
-
-    cpus: float
-    gpus: float
-    memory_gib: float
-    where: str
 
 
 class FamilyForecast(NamedTuple):
@@ -229,24 +218,6 @@ def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:
         raise ResourceError("\n".join(faults))
 
 
-def this_machine() -> MachineSize:
-    """What a private Ray on this machine would offer."""
-    import os
-
-    from genotune.ray_session import available_cpus
-
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return MachineSize(available_cpus(), _n_gpus(), memory / 2**30, "this machine")
-
-
-def _n_gpus() -> int:
-    """NVIDIA devices, as the driver lists them; torch is too slow to ask."""
-    from pathlib import Path
-
-    folder = Path("/proc/driver/nvidia/gpus")
-    return len(list(folder.iterdir())) if folder.exists() else 0
-
-
 def _forecast(spec: Spec, family: str, data: SourcePlan, fold: Fold) -> FamilyForecast:
     kind = spec.trainable_kind(family)
     ends = [trainable for _, trainable in spec.trainables_at_ends(family)]
@@ -268,27 +239,11 @@ def _forecast(spec: Spec, family: str, data: SourcePlan, fold: Fold) -> FamilyFo
     )
 
 
-def trials_at_once(wanted: Resources, machines: Sequence[MachineSize]) -> int:
-    """How many such trials the machines have room for; the workers of one may be on several machines."""
-    return _workers_at_once(wanted, machines) // wanted.workers
-
-
-def _workers_at_once(wanted: Resources, machines: Sequence[MachineSize]) -> int:
-    def on(machine: MachineSize) -> int:
-        shares = [machine.cpus / wanted.cpus]
-        shares += [machine.gpus / wanted.gpus] if wanted.gpus else []
-        shares += [machine.memory_gib / wanted.memory_gib] if wanted.memory_gib else []
-        return math.floor(min(shares) + _ROUNDING)
-
-    return sum(on(machine) for machine in machines)
-
-
 def _words(wanted: Resources, machines: Sequence[MachineSize]) -> str:
-    memory = "" if wanted.memory_gib is None else f", {wanted.memory_gib:g} GiB"
-    amount = f"{wanted.cpus:g} CPUs, {wanted.gpus:g} GPUs{memory}"
+    amount = wanted_words(wanted)
     if wanted.workers == 1:
         return amount
-    return f"{wanted.workers} workers with {amount} each; there is room for {_workers_at_once(wanted, machines)}"
+    return f"{wanted.workers} workers with {amount} each; there is room for {workers_at_once(wanted, machines)}"
 
 
 def _machine_words(machines: Sequence[MachineSize]) -> str:

@@ -20,7 +20,8 @@ from genotune.full_disk import full_disk
 from genotune.going_on import GoingOn, agreed_limits
 from genotune.journal import Journal
 from genotune.kept_spec import keep_spec, spec_of
-from genotune.plan import SweepPlan, check_resources, make_plan, this_machine
+from genotune.machines import this_machine
+from genotune.plan import SweepPlan, check_resources, make_plan
 from genotune.prices import Prices
 from genotune.ray_session import RaySession, ray_session
 from genotune.raylet_watch import ray_loss

@@ -18,7 +18,8 @@ from genotune.front import write_front
 from genotune.generations import generation_words
 from genotune.journal import Journal
 from genotune.limits import limits_of
-from genotune.plan import SweepPlan, check_resources, trials_at_once
+from genotune.machines import trials_at_once
+from genotune.plan import SweepPlan, check_resources
 from genotune.ray_session import RaySession
 from genotune.refit import refit_winner, whole
 from genotune.shared_store import SharedStore

@@ -28,7 +28,7 @@ from genotune.group_plan import GroupForecast, Planner, forecast
 from genotune.group_scores import MemberOutcome, table_text
 from genotune.journal import JOURNAL_FILE, read_events, read_state
 from genotune.kept_spec import keep_spec, read_kept
-from genotune.plan import this_machine
+from genotune.machines import this_machine
 from genotune.prices import Prices, read_prices, trial_hour_costs
 from genotune.ray_session import RaySession, ray_session
 from genotune.settings import build

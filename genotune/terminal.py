@@ -20,7 +20,8 @@ from genotune.front import front_of, front_words, further_cells, objectives_of
 from genotune.group_plan import GroupForecast
 from genotune.group_summary import forecast_lines, group_summary
 from genotune.limits import budget_words, spent_of
-from genotune.plan import FamilyForecast, MachineSize, SweepPlan, trials_at_once
+from genotune.machines import MachineSize, trials_at_once
+from genotune.plan import FamilyForecast, SweepPlan
 from genotune.prices import Prices, trial_hour_costs
 from genotune.spec import GroupSpec, Member
 from genotune.summary import (

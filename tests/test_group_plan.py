@@ -10,7 +10,7 @@ from data.plink_builders import default_bim, write_fileset, write_rows
 from genotune.errors import DataError
 from genotune.group_plan import GroupForecast, Planner, forecast
 from genotune.group_summary import forecast_lines
-from genotune.plan import MachineSize
+from genotune.machines import MachineSize
 from genotune.spec import read_sweeps
 from genotune.sweep_group import check
 from genotune.terminal import show_check

@@ -40,6 +40,7 @@ LAYERS = [
         "driver_log",
         "kept_spec",
         "limits",
+        "machines",
         "plan",
         "prices",
         "ray_session",

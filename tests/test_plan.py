@@ -7,7 +7,8 @@ import pytest
 from data.plink_builders import write_fileset, write_rows
 
 from genotune.errors import ResourceError, SpecError
-from genotune.plan import MachineSize, check_resources, make_plan, this_machine, trials_at_once
+from genotune.machines import MachineSize, this_machine, trials_at_once
+from genotune.plan import check_resources, make_plan
 from genotune.spec import read_spec
 
 LAPTOP = MachineSize(8, 0, 16, "this machine")
