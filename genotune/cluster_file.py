@@ -71,7 +71,8 @@ def _priced(one: NodeType, prices: Prices | None) -> NodeType:
     if prices is None:
         return one
     known = prices.node_hours.get(one.name)
-    tells = one.cpus is not None and (not one.gpus or prices.gpu_hour is not None)
-    if known is None and tells and one.cpus is not None:
+    has_prices = not one.gpus or prices.gpu_hour is not None
+    has_memory = not prices.memory_gib_hour or one.memory_gib is not None
+    if known is None and one.cpus is not None and has_prices and has_memory:
         known = prices.hour(cpus=one.cpus, gpus=one.gpus, memory_gib=one.memory_gib or 0.0)
     return one._replace(price_hour=known)

@@ -79,7 +79,7 @@ class Fleet(NamedTuple):
     @property
     def driver(self) -> NodeType:
         """The type that a sweep's driver runs on: one made for it, else the head's."""
-        return next((one for one in self.types if one.custom.get(_DRIVER)), self.head)
+        return next((one for one in self.types if one.is_there and one.custom.get(_DRIVER)), self.head)
 
     def at_idle(self) -> dict[str, int]:
         """How many of each type run when nobody works."""

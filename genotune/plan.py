@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from genotune.data.source import SourcePlan
 from genotune.errors import Problem, ResourceError
@@ -11,9 +11,13 @@ from genotune.genome.splits import ContigGroupSplitSettings
 from genotune.judging import Judge
 from genotune.machines import MachineSize, trials_at_once, wanted_words, workers_at_once
 from genotune.metrics import DEFAULT_METRIC
+from genotune.node_types import Fleet
 from genotune.spec import Resources, Spec, fit_problems, objective_problems, spec_error
 from genotune.spec.messages import did_you_mean
 from genotune.store import IntArray, Outline, SequenceOutline, Splits
+
+_NOR_FLEET: Final = ", and no node type of --cluster has that either"
+_COULD_START: Final = " Of one that starts machines when they are needed, --cluster FILE names the node types."
 
 
 class FamilyForecast(NamedTuple):
@@ -190,8 +194,13 @@ def _strata_problems(strata: Sequence[str], outline: Outline) -> list[Problem]:
     return found
 
 
-def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:
+def check_resources(plan: SweepPlan, machines: Sequence[MachineSize], *, fleet: Fleet | None = None) -> None:
     """Nothing, if each family's trial fits the machines, all its workers at once, and the store one of them.
+
+    Args:
+        plan: of the sweep.
+        machines: that are there.
+        fleet: those that there could be, for trials; None: no others.
 
     Raises:
         ResourceError: with everything that fits none.
@@ -199,23 +208,38 @@ def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:
     faults = []
     for family, forecast in plan.families.items():
         wanted = forecast.resources
-        if not trials_at_once(wanted, machines):
+        if not trials_at_once(wanted, machines) and not (fleet is not None and fleet.trials_at_once(wanted)):
             faults.append(
                 f"{plan.spec.path}: resources.{family}: a trial asks for {_words(wanted, machines)}; the largest "
-                f"machine has {_machine_words(machines)}. Ask for less, or give --address of a larger cluster."
+                f"machine has {_machine_words(machines)}{_NOR_FLEET if fleet is not None else ''}. Ask for less, or "
+                f"give --address of a larger cluster.{'' if fleet is not None else _COULD_START}"
             )
-    one_gib, all_gib = plan.data.store_nbytes / 2**30, plan.store_nbytes / 2**30
     largest_gib = max(machine.memory_gib for machine in machines)
-    if one_gib + all_gib > largest_gib:
-        setting, advice = plan.data.smaller
-        of_all = f", {plan.n_stores} of them {all_gib:.1f} GiB," if plan.n_stores > 1 else ""
-        while_built = f"{one_gib:.1f} GiB more" if of_all else "twice that"
-        faults.append(
-            f"{plan.spec.path}: data.{'.'.join(map(str, setting))}: the store takes {one_gib:.1f} GiB{of_all} and "
-            f"{while_built} while it is built; the largest machine has {largest_gib:.1f} GiB. {advice}"
-        )
+    fault = store_fault(plan, largest_gib, where="the largest machine")
+    if fault is not None:
+        faults.append(fault)
     if faults:
         raise ResourceError("\n".join(faults))
+
+
+def store_fault(plan: SweepPlan, memory_gib: float, *, where: str) -> str | None:
+    """What is wrong if the store can't be built in so much memory; None: it can.
+
+    Args:
+        plan: of the sweep.
+        memory_gib: of the machine that builds it.
+        where: that machine, in words.
+    """
+    one_gib, all_gib = plan.data.store_nbytes / 2**30, plan.store_nbytes / 2**30
+    if one_gib + all_gib <= memory_gib:
+        return None
+    setting, advice = plan.data.smaller
+    of_all = f", {plan.n_stores} of them {all_gib:.1f} GiB," if plan.n_stores > 1 else ""
+    while_built = f"{one_gib:.1f} GiB more" if of_all else "twice that"
+    return (
+        f"{plan.spec.path}: data.{'.'.join(map(str, setting))}: the store takes {one_gib:.1f} GiB{of_all} and "
+        f"{while_built} while it is built; {where} has {memory_gib:.1f} GiB. {advice}"
+    )
 
 
 def _forecast(spec: Spec, family: str, data: SourcePlan, fold: Fold) -> FamilyForecast:

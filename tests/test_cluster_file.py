@@ -27,7 +27,13 @@ def read(tmp_path, text):
 
 def test_a_machine_costs_what_the_table_says_or_what_it_has(tmp_path):
     prices = [one.price_hour for one in read(tmp_path, FILE).fleet.types]
-    assert prices == [pytest.approx(0.2), 0.05, pytest.approx(4 * 0.1 + 2 * 2 + 10 * 0.01)]
+    assert prices[1:] == [0.05, pytest.approx(4 * 0.1 + 2 * 2 + 10 * 0.01)]
+
+
+def test_a_machine_whose_memory_has_a_price_and_is_not_known_has_none(tmp_path):
+    assert read(tmp_path, FILE).fleet.types[0].price_hour is None
+    free = read(tmp_path, FILE.replace("memory_gib_hour: 0.01, ", ""))
+    assert free.fleet.types[0].price_hour == pytest.approx(0.2)
 
 
 def test_a_machine_with_gpus_of_unknown_price_has_none(tmp_path):

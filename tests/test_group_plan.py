@@ -128,6 +128,29 @@ def test_a_fault_of_some_members_is_told_with_their_names(group):
         assert re.search(r"\(In the sweep of case-fold-\d(, case-fold-\d)*\.\)$", line), line
 
 
+def test_a_group_is_held_against_node_types_and_told_what_all_of_it_costs(group, tmp_path, capsys):
+    (tmp_path / "gcp.yaml").write_text(
+        "max_workers: 2\nprovider: {type: gcp, prices: {currency: EUR, cpu_hour: 0.1}}\nhead_node_type: head\n"
+        "available_node_types: {head: {resources: {CPU: 0}}, cpu: {resources: {CPU: 4}}}\n"
+    )
+    show_check(check(group().path, cluster=tmp_path / "gcp.yaml"))
+    printed = capsys.readouterr().out
+    assert "fits: ridge on cpu (4 a machine); room for 8 at once" in printed
+    # Three trials at most, each on a machine of its own, of which there are two: 0.80 EUR an hour.
+    assert "estimate: up to 0.40 EUR in its 0.5 h; of 6 such sweeps 2.40 EUR" in printed
+
+
+def test_a_trial_that_fits_no_node_type_is_told_once_for_the_whole_group(group, tmp_path):
+    (tmp_path / "gcp.yaml").write_text(
+        "max_workers: 2\nprovider: {type: gcp}\nhead_node_type: head\n"
+        "available_node_types: {head: {resources: {CPU: 0}}, cpu: {resources: {CPU: 4}}}\n"
+    )
+    described = group(("budget:", "resources: {ridge: {cpus: 8}}\nbudget:"))
+    with pytest.raises(DataError, match=r"resources\.ridge: .* The nearest is cpu with 4 CPUs") as caught:
+        check(described.path, cluster=tmp_path / "gcp.yaml")
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_more_outer_folds_than_groups_are_told_with_the_line(group):
     message = r"mice\.yaml:7: split\.outer_folds: found 13; there are 12 groups to test, each in one fold\."
     with pytest.raises(DataError, match=message) as caught:

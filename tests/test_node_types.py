@@ -52,6 +52,7 @@ def test_the_driver_has_a_machine_of_its_own_that_counts_against_the_limit():
     assert fleet.trials_at_once(Resources()) == 2 * 8
     assert fleet.at_most(lambda one: one.cpus or 0) == {"head": 1, "driver": 1, "cpu": 2}
     assert Fleet((HEAD, CPU), 3).driver is HEAD
+    assert Fleet((HEAD, DRIVER._replace(max_workers=0), CPU), 3).driver is HEAD
 
 
 def test_trials_run_on_the_drivers_machine_too_where_it_has_cpus():
