@@ -3,8 +3,11 @@
 import os
 from typing import NamedTuple
 
-from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan, this_machine
-from genotune.prices import Prices, trial_hour_costs
+from genotune.cluster_file import ClusterFile
+from genotune.cluster_forecast import ClusterForecast, forecast_on
+from genotune.machines import MachineSize, this_machine
+from genotune.plan import SweepPlan, check_resources, make_plan
+from genotune.prices import trial_hour_costs
 from genotune.ray_session import nodes, ray_session
 from genotune.spec import Spec
 from genotune.sweep_storage import check_storage
@@ -14,28 +17,39 @@ class Checked(NamedTuple):
     """What a sweep will do.
 
     Attributes:
-        machines: that it was held against.
-        prices: by which its trials cost; None: not known.
+        machines: that it was held against; none: against the node types of a cluster file.
+        cluster: the file; None: none was named.
+        on_cluster: what its node types offer; None: it names none.
     """
 
     plan: SweepPlan
     machines: list[MachineSize]
-    prices: Prices | None
+    cluster: ClusterFile | None = None
+    on_cluster: ClusterForecast | None = None
 
 
-def check(spec: Spec, *, address: str | None = None, prices: Prices | None = None) -> Checked:
+def check(spec: Spec, *, address: str | None = None, cluster: ClusterFile | None = None) -> Checked:
     """What a sweep will do. Decodes and trains nothing.
+
+    Args:
+        spec: of the sweep.
+        address: of a Ray whose machines it is held against.
+        cluster: whose node types it is held against instead, where it names any.
 
     Raises:
         UserError: everything that keeps it from running.
     """
     plan = make_plan(spec)
     check_storage(spec)
-    machines = machines_at(address)
-    check_resources(plan, machines)
-    if prices is not None:
-        trial_hour_costs(plan, prices)
-    return Checked(plan, machines, prices)
+    on_cluster, machines = None, []
+    if cluster is not None and cluster.fleet is not None:
+        on_cluster = forecast_on(plan, cluster)
+    else:
+        machines = machines_at(address)
+        check_resources(plan, machines)
+    if cluster is not None and cluster.prices is not None:
+        trial_hour_costs(plan, cluster.prices)
+    return Checked(plan, machines, cluster, on_cluster)
 
 
 def machines_at(address: str | None) -> list[MachineSize]:

@@ -47,7 +47,12 @@ AddressOption = Annotated[
 ]
 ClusterOption = Annotated[
     Path | None,
-    typer.Option("--cluster", metavar="FILE", help="A cluster file (YAML); its provider.prices say what trials cost."),
+    typer.Option(
+        "--cluster",
+        metavar="FILE",
+        help="A cluster file (Ray's launcher or KubeRay): its node types say what the cluster at --address may start, "
+        "its prices what trials cost.",
+    ),
 ]
 VerboseOption = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv says most.")]
 
@@ -80,7 +85,18 @@ def new(
 
 @app.command()
 def check(
-    spec: SpecArgument, address: AddressOption = None, cluster: ClusterOption = None, verbose: VerboseOption = 0
+    spec: SpecArgument,
+    address: AddressOption = None,
+    cluster: Annotated[
+        Path | None,
+        typer.Option(
+            "--cluster",
+            metavar="FILE",
+            help="A cluster file (Ray's launcher or KubeRay): trials are held against its node types, at its prices, "
+            "rather than against live machines, those of --address too.",
+        ),
+    ] = None,
+    verbose: VerboseOption = 0,
 ) -> None:
     """Say what a sweep would do, or everything that keeps it from running; decode and train nothing."""
     from genotune.sweep_group import check as check_spec
@@ -112,6 +128,14 @@ def resume(
     sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="Its name in the workspace, or its folder.")],
     workspace: WorkspaceOption = None,
     address: AddressOption = None,
+    cluster: Annotated[
+        Path | None,
+        typer.Option(
+            "--cluster",
+            metavar="FILE",
+            help="A cluster file: its node types say what the cluster at --address may start; prices stay as they are.",
+        ),
+    ] = None,
     *,
     extend: Annotated[
         list[str] | None,
@@ -131,7 +155,7 @@ def resume(
 
     going_on = GoingOn(read_extension(extend or []), as_it_began)
     with Terminal() as terminal:
-        resume_sweep(sweep, workspace=workspace, address=address, face=terminal, going_on=going_on)
+        resume_sweep(sweep, workspace=workspace, address=address, face=terminal, going_on=going_on, cluster=cluster)
 
 
 @app.command()

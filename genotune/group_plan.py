@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from genotune.cluster_file import ClusterFile
+from genotune.cluster_forecast import ClusterForecast, forecast_on
 from genotune.data.source import SourcePlan, SourceSettings
 from genotune.errors import DataError, UserError
-from genotune.plan import MachineSize, SweepPlan, check_resources, make_plan
-from genotune.prices import Prices
+from genotune.machines import MachineSize
+from genotune.plan import SweepPlan, check_resources, make_plan
 from genotune.spec import GroupSpec, Spec
 
 
@@ -35,28 +37,31 @@ class GroupForecast(NamedTuple):
         group: what the file says.
         first: the plan of its first sweep.
         sizes: by member, what each split holds, in words.
-        machines: that all was held against.
-        prices: by which trials cost; None: not known.
+        machines: that all was held against; none: against the node types of a cluster file.
+        cluster: the file; None: none was named.
+        on_cluster: what its node types offer to the first sweep; None: it names none.
     """
 
     group: GroupSpec
     first: SweepPlan
     sizes: Mapping[str, Mapping[str, str]]
     machines: Sequence[MachineSize]
-    prices: Prices | None = None
+    cluster: ClusterFile | None = None
+    on_cluster: ClusterForecast | None = None
 
 
-def forecast(group: GroupSpec, machines: Sequence[MachineSize]) -> GroupForecast:
+def forecast(group: GroupSpec, machines: Sequence[MachineSize], *, cluster: ClusterFile | None = None) -> GroupForecast:
     """What all members will do. Their plans are not kept, since each may hold large tables.
 
     Args:
         group: what the file says.
         machines: that each trial and store must fit; none: those are not known yet.
+        cluster: whose node types they must fit, where it names any.
 
     Raises:
         DataError: everything that keeps a member from running, each fault once, with the members that have it.
     """
-    planner, first = Planner(), None
+    planner, first, on_cluster = Planner(), None, None
     sizes: dict[str, Mapping[str, str]] = {}
     faults: dict[str, list[str]] = {}
     for member in group.members:
@@ -64,6 +69,9 @@ def forecast(group: GroupSpec, machines: Sequence[MachineSize]) -> GroupForecast
             plan = planner.plan(member.spec)
             if machines:
                 check_resources(plan, machines)
+            if cluster is not None and cluster.fleet is not None:
+                of_member = forecast_on(plan, cluster)
+                on_cluster = on_cluster or of_member
         except UserError as error:
             for line in str(error).splitlines():
                 faults.setdefault(line, []).append(member.name)
@@ -73,7 +81,7 @@ def forecast(group: GroupSpec, machines: Sequence[MachineSize]) -> GroupForecast
     if faults:
         raise DataError("\n".join(_told(line, names, len(group.members)) for line, names in faults.items()))
     assert first is not None
-    return GroupForecast(group, first, sizes, machines)
+    return GroupForecast(group, first, sizes, machines, cluster, on_cluster)
 
 
 def _told(fault: str, members: list[str], n_members: int) -> str:

@@ -9,22 +9,15 @@ from genotune.errors import Problem, ResourceError
 from genotune.genome.fold import Fold, SplitName
 from genotune.genome.splits import ContigGroupSplitSettings
 from genotune.judging import Judge
+from genotune.machines import MachineSize, trials_at_once, wanted_words, workers_at_once
 from genotune.metrics import DEFAULT_METRIC
+from genotune.node_types import Fleet
 from genotune.spec import Resources, Spec, fit_problems, objective_problems, spec_error
 from genotune.spec.messages import did_you_mean
 from genotune.store import IntArray, Outline, SequenceOutline, Splits
 
-_ROUNDING: Final = 1e-9
-"""0.3 CPUs are room for three of 0.1, though 0.3 / 0.1 is less than 3."""
-
-
-class MachineSize(NamedTuple):
-    """What the largest machine at hand offers to one trial."""
-
-    cpus: float
-    gpus: float
-    memory_gib: float
-    where: str
+_NOR_FLEET: Final = ", and no node type of --cluster has that either"
+_COULD_START: Final = " Of one that starts machines when they are needed, --cluster FILE names the node types."
 
 
 class FamilyForecast(NamedTuple):
@@ -201,8 +194,13 @@ def _strata_problems(strata: Sequence[str], outline: Outline) -> list[Problem]:
     return found
 
 
-def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:
+def check_resources(plan: SweepPlan, machines: Sequence[MachineSize], *, fleet: Fleet | None = None) -> None:
     """Nothing, if each family's trial fits the machines, all its workers at once, and the store one of them.
+
+    Args:
+        plan: of the sweep.
+        machines: that are there.
+        fleet: those that there could be, for trials; None: no others.
 
     Raises:
         ResourceError: with everything that fits none.
@@ -210,41 +208,38 @@ def check_resources(plan: SweepPlan, machines: Sequence[MachineSize]) -> None:
     faults = []
     for family, forecast in plan.families.items():
         wanted = forecast.resources
-        if not trials_at_once(wanted, machines):
+        if not trials_at_once(wanted, machines) and not (fleet is not None and fleet.trials_at_once(wanted)):
             faults.append(
                 f"{plan.spec.path}: resources.{family}: a trial asks for {_words(wanted, machines)}; the largest "
-                f"machine has {_machine_words(machines)}. Ask for less, or give --address of a larger cluster."
+                f"machine has {_machine_words(machines)}{_NOR_FLEET if fleet is not None else ''}. Ask for less, or "
+                f"give --address of a larger cluster.{'' if fleet is not None else _COULD_START}"
             )
-    one_gib, all_gib = plan.data.store_nbytes / 2**30, plan.store_nbytes / 2**30
     largest_gib = max(machine.memory_gib for machine in machines)
-    if one_gib + all_gib > largest_gib:
-        setting, advice = plan.data.smaller
-        of_all = f", {plan.n_stores} of them {all_gib:.1f} GiB," if plan.n_stores > 1 else ""
-        while_built = f"{one_gib:.1f} GiB more" if of_all else "twice that"
-        faults.append(
-            f"{plan.spec.path}: data.{'.'.join(map(str, setting))}: the store takes {one_gib:.1f} GiB{of_all} and "
-            f"{while_built} while it is built; the largest machine has {largest_gib:.1f} GiB. {advice}"
-        )
+    fault = store_fault(plan, largest_gib, where="the largest machine")
+    if fault is not None:
+        faults.append(fault)
     if faults:
         raise ResourceError("\n".join(faults))
 
 
-def this_machine() -> MachineSize:
-    """What a private Ray on this machine would offer."""
-    import os
+def store_fault(plan: SweepPlan, memory_gib: float, *, where: str) -> str | None:
+    """What is wrong if the store can't be built in so much memory; None: it can.
 
-    from genotune.ray_session import available_cpus
-
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return MachineSize(available_cpus(), _n_gpus(), memory / 2**30, "this machine")
-
-
-def _n_gpus() -> int:
-    """NVIDIA devices, as the driver lists them; torch is too slow to ask."""
-    from pathlib import Path
-
-    folder = Path("/proc/driver/nvidia/gpus")
-    return len(list(folder.iterdir())) if folder.exists() else 0
+    Args:
+        plan: of the sweep.
+        memory_gib: of the machine that builds it.
+        where: that machine, in words.
+    """
+    one_gib, all_gib = plan.data.store_nbytes / 2**30, plan.store_nbytes / 2**30
+    if one_gib + all_gib <= memory_gib:
+        return None
+    setting, advice = plan.data.smaller
+    of_all = f", {plan.n_stores} of them {all_gib:.1f} GiB," if plan.n_stores > 1 else ""
+    while_built = f"{one_gib:.1f} GiB more" if of_all else "twice that"
+    return (
+        f"{plan.spec.path}: data.{'.'.join(map(str, setting))}: the store takes {one_gib:.1f} GiB{of_all} and "
+        f"{while_built} while it is built; {where} has {memory_gib:.1f} GiB. {advice}"
+    )
 
 
 def _forecast(spec: Spec, family: str, data: SourcePlan, fold: Fold) -> FamilyForecast:
@@ -268,27 +263,11 @@ def _forecast(spec: Spec, family: str, data: SourcePlan, fold: Fold) -> FamilyFo
     )
 
 
-def trials_at_once(wanted: Resources, machines: Sequence[MachineSize]) -> int:
-    """How many such trials the machines have room for; the workers of one may be on several machines."""
-    return _workers_at_once(wanted, machines) // wanted.workers
-
-
-def _workers_at_once(wanted: Resources, machines: Sequence[MachineSize]) -> int:
-    def on(machine: MachineSize) -> int:
-        shares = [machine.cpus / wanted.cpus]
-        shares += [machine.gpus / wanted.gpus] if wanted.gpus else []
-        shares += [machine.memory_gib / wanted.memory_gib] if wanted.memory_gib else []
-        return math.floor(min(shares) + _ROUNDING)
-
-    return sum(on(machine) for machine in machines)
-
-
 def _words(wanted: Resources, machines: Sequence[MachineSize]) -> str:
-    memory = "" if wanted.memory_gib is None else f", {wanted.memory_gib:g} GiB"
-    amount = f"{wanted.cpus:g} CPUs, {wanted.gpus:g} GPUs{memory}"
+    amount = wanted_words(wanted)
     if wanted.workers == 1:
         return amount
-    return f"{wanted.workers} workers with {amount} each; there is room for {_workers_at_once(wanted, machines)}"
+    return f"{wanted.workers} workers with {amount} each; there is room for {workers_at_once(wanted, machines)}"
 
 
 def _machine_words(machines: Sequence[MachineSize]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from genotune.errors import ResourceError
+from genotune.node_types import Fleet
 from genotune.raylet_watch import ray_loss, raylet_watched
 
 log = logging.getLogger(__name__)
@@ -56,10 +57,12 @@ class Session(NamedTuple):
     Attributes:
         is_private: nobody else is on it.
         goes_on: it outlives the work, with all that is not let go of.
+        fleet: the machines that it may start, beside those that are there; None: none, or not known.
     """
 
     is_private: bool
     goes_on: bool
+    fleet: Fleet | None = None
 
 
 RaySession = Callable[[], AbstractContextManager[Session]]
@@ -67,7 +70,7 @@ RaySession = Callable[[], AbstractContextManager[Session]]
 
 
 @contextlib.contextmanager
-def ray_session(address: str | None, *, n_cpus: int | None = None) -> Iterator[Session]:
+def ray_session(address: str | None, *, n_cpus: int | None = None, fleet: Fleet | None = None) -> Iterator[Session]:
     """Ray, for as long as the block runs.
 
     A private Ray listens on this machine only, asks for a token that nobody else has, and is gone afterwards, as are
@@ -76,6 +79,7 @@ def ray_session(address: str | None, *, n_cpus: int | None = None) -> Iterator[S
     Args:
         address: of a Ray to join; None: RAY_ADDRESS, else a private one.
         n_cpus: CPUs of a private Ray; None: as many as this process may use.
+        fleet: what the Ray at the address may start, which it doesn't tell itself; None: not known.
 
     Raises:
         ResourceError: no Ray answers at the address, or none starts here.
@@ -85,7 +89,7 @@ def ray_session(address: str | None, *, n_cpus: int | None = None) -> Iterator[S
     with _environment(_QUIET):
         if address:
             with _joined(address), raylet_watched():
-                yield Session(is_private=False, goes_on=True)
+                yield Session(is_private=False, goes_on=True, fleet=fleet)
             return
         with _private(n_cpus or available_cpus()), raylet_watched():
             yield Session(is_private=True, goes_on=False)

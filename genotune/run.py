@@ -20,7 +20,9 @@ from genotune.full_disk import full_disk
 from genotune.going_on import GoingOn, agreed_limits
 from genotune.journal import Journal
 from genotune.kept_spec import keep_spec, spec_of
-from genotune.plan import SweepPlan, check_resources, make_plan, this_machine
+from genotune.machines import this_machine
+from genotune.node_types import Fleet
+from genotune.plan import SweepPlan, check_resources, make_plan
 from genotune.prices import Prices
 from genotune.ray_session import RaySession, ray_session
 from genotune.raylet_watch import ray_loss
@@ -36,9 +38,23 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    spec: Spec, *, workspace: Path | None, address: str | None, face: Face, prices: Prices | None = None
+    spec: Spec,
+    *,
+    workspace: Path | None,
+    address: str | None,
+    face: Face,
+    prices: Prices | None = None,
+    fleet: Fleet | None = None,
 ) -> Outcome:
     """A sweep from its spec to its registered winner.
+
+    Args:
+        spec: what it is.
+        workspace: where it leaves what it leaves.
+        address: of a Ray to join.
+        face: told what happens.
+        prices: by which its trials cost; None: not known.
+        fleet: what the Ray at the address may start; None: not known.
 
     Raises:
         UserError: the spec, the data or the machines don't allow it.
@@ -51,7 +67,7 @@ def run(
     name = f"{spec.settings.name}-{new_id()}"
     folder = workspace_of(spec, workspace) / "sweeps" / name
     facts = sweep_facts(plan, name, prices=prices)
-    return start(plan, folder, facts=facts, ray=partial(ray_session, address), face=face)
+    return start(plan, folder, facts=facts, ray=partial(ray_session, address, fleet=fleet), face=face)
 
 
 def new_id() -> str:

@@ -1,7 +1,7 @@
 """The stages of a sweep: its data are read, its trials run, its winner is chosen, fitted again and tested."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -18,8 +18,10 @@ from genotune.front import write_front
 from genotune.generations import generation_words
 from genotune.journal import Journal
 from genotune.limits import limits_of
-from genotune.plan import SweepPlan, check_resources, trials_at_once
-from genotune.ray_session import RaySession
+from genotune.machines import MachineSize, trials_at_once
+from genotune.node_types import Fleet
+from genotune.plan import SweepPlan, check_resources
+from genotune.ray_session import RaySession, Session
 from genotune.refit import refit_winner, whole
 from genotune.shared_store import SharedStore
 from genotune.storage import Storage
@@ -40,17 +42,17 @@ def work(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> S
     judge = plan.judge
     with ray() as session:
         machines = ray_machines()
-        check_resources(plan, machines)
-        if not session.is_private and len(machines) > 1 and storage is None:
-            message = "%s must be a folder that all %d machines of this Ray see. With storage: s3://... it needn't be."
-            log.warning(message, trials.parent, len(machines))
+        check_resources(plan, machines, fleet=session.fleet)
+        if not session.is_private and (len(machines) > 1 or session.fleet is not None) and storage is None:
+            message = "%s must be a folder that all machines of this Ray see. With storage: s3://... it needn't be."
+            log.warning(message, trials.parent)
         face.stage("Reading the data")
         vetted = plan.data.vet(plan.fold, plan.folds + plan.trial_folds)
         plan = plan.without(vetted.left_out)
         _tell(vetted.notes, face)
         store, quality = shared_store(plan, face)
         _keep_quality(journal, vetted.quality.joined(quality))
-        sweep(plan, journal, store, ray_goes_on=session.goes_on, face=face)
+        sweep(plan, journal, store, session=session, face=face)
         stored = _stored(storage)
         if plan.folds:
             _compare_finalists(plan, journal, stored=stored, face=face)
@@ -74,7 +76,7 @@ def work(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> S
     return plan
 
 
-def sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, ray_goes_on: bool, face: Face) -> None:
+def sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, session: Session, face: Face) -> None:
     """Run the trials of a plan; see `run_sweep`."""
     from genotune.sweep import run_sweep
     from genotune.tune_adapters import FamilyPlan, TuneRun
@@ -114,8 +116,8 @@ def sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, ray_goes_on:
         },
         retries=settings.trials.retries,
         on_change=lambda: face.trials(controller),
-        n_at_once=lambda: _n_at_once(plan),
-        ray_goes_on=ray_goes_on,
+        n_at_once=lambda: n_at_once(plan, ray_machines(), session.fleet),
+        ray_goes_on=session.goes_on,
     )
     journal.follow(partial(_tell_event, face, journal))
     _tell(tuple((journal.state.learned_before or {}).get("notes", ())), face)
@@ -126,10 +128,15 @@ def sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, ray_goes_on:
     face.trials(controller)
 
 
-def _n_at_once(plan: SweepPlan) -> int:
-    """How many trials of any family find a place now."""
-    machines = ray_machines()
-    return min(trials_at_once(forecast.resources, machines) for forecast in plan.families.values())
+def n_at_once(plan: SweepPlan, machines: Sequence[MachineSize], fleet: Fleet | None) -> int:
+    """How many trials of any family find a place, on machines that are there or that are started for them.
+
+    An autoscaler starts machines for trials that wait, so as many must wait as they would carry.
+    """
+    return min(
+        max(trials_at_once(wanted, machines), 0 if fleet is None else fleet.trials_at_once(wanted))
+        for wanted in (forecast.resources for forecast in plan.families.values())
+    )
 
 
 def _tell_event(face: Face, journal: Journal, event: Event) -> None:

@@ -6,19 +6,20 @@ folder holds the file as it was written and the names of its members; how far ea
 
 import contextlib
 import fcntl
-import functools
 import gc
 import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from genotune import run as one
 from genotune.check import Checked, machines_at
 from genotune.check import check as check_one
+from genotune.cluster_file import read_cluster_file
 from genotune.errors import HaltError, SweepError, UserError
 from genotune.extension import extended_budget, higher
 from genotune.face import Face, Outcome
@@ -28,7 +29,8 @@ from genotune.group_plan import GroupForecast, Planner, forecast
 from genotune.group_scores import MemberOutcome, table_text
 from genotune.journal import JOURNAL_FILE, read_events, read_state
 from genotune.kept_spec import keep_spec, read_kept
-from genotune.plan import this_machine
+from genotune.machines import this_machine
+from genotune.node_types import Fleet
 from genotune.prices import Prices, read_prices, trial_hour_costs
 from genotune.ray_session import RaySession, ray_session
 from genotune.settings import build
@@ -99,20 +101,20 @@ def check(path: Path, *, address: str | None = None, cluster: Path | None = None
     Args:
         path: the file.
         address: of a Ray whose machines it is held against.
-        cluster: a file with prices.
+        cluster: a file with prices, and with node types that it is held against instead.
 
     Raises:
         UserError: everything that keeps it from running.
     """
     described = read_sweeps(path)
-    prices = None if cluster is None else read_prices(cluster)
+    known = None if cluster is None else read_cluster_file(cluster)
     if isinstance(described, Spec):
-        return check_one(described, address=address, prices=prices)
+        return check_one(described, address=address, cluster=known)
     check_storage(described.members[0].spec)
-    checked = forecast(described, machines_at(address))
-    if prices is not None:
-        trial_hour_costs(checked.first, prices)
-    return checked._replace(prices=prices)
+    checked = forecast(described, [] if known and known.fleet else machines_at(address), cluster=known)
+    if known is not None and known.prices is not None:
+        trial_hour_costs(checked.first, known.prices)
+    return checked
 
 
 def run(
@@ -125,17 +127,17 @@ def run(
         workspace: where they leave what they leave.
         address: of a Ray to join.
         face: told what happens.
-        cluster: a file with prices.
+        cluster: a file with prices, and with the node types that the Ray at the address may start.
 
     Raises:
         UserError: the spec, the data or the machines don't allow it; or a sweep of the group failed.
         KeyboardInterrupt: it was interrupted; `resume` goes on from there.
     """
     group = read_sweeps(path)
-    prices = None if cluster is None else read_prices(cluster)
-    if isinstance(group, Spec):
-        return one.run(group, workspace=workspace, address=address, face=face, prices=prices)
     is_local = address is None and not os.environ.get("RAY_ADDRESS")
+    prices, fleet = _said_by(cluster, is_local=is_local)
+    if isinstance(group, Spec):
+        return one.run(group, workspace=workspace, address=address, face=face, prices=prices, fleet=fleet)
     trial_hour_costs(forecast(group, [this_machine()] if is_local else []).first, prices)
     check_storage(group.members[0].spec)
     sweep_id = one.new_id()
@@ -145,11 +147,31 @@ def run(
     members = {member.name: f"{group.name}-{member.name}-{sweep_id}" for member in group.members}
     kept = {"spec_path": str(path.resolve()), "members": members}
     _write_whole(folder / GROUP_FILE, kept | {"prices": None if prices is None else prices.model_dump(mode="json")})
-    return _drive(group, folder, address=address, face=face)
+    return _drive(group, folder, ray=partial(ray_session, address, fleet=fleet), face=face)
+
+
+def _said_by(cluster: Path | None, *, is_local: bool) -> tuple[Prices | None, Fleet | None]:
+    """The prices of a cluster file, which a sweep on this machine alone is given it for; and what may be started.
+
+    Raises:
+        SpecError: it has faults; or no prices, where they are all that it could be for.
+    """
+    if cluster is None:
+        return None, None
+    if is_local:
+        return read_prices(cluster), None
+    known = read_cluster_file(cluster)
+    return known.prices, known.fleet
 
 
 def resume(
-    sweep: str, *, workspace: Path | None, address: str | None, face: GroupFace, going_on: GoingOn = AS_IT_STANDS
+    sweep: str,
+    *,
+    workspace: Path | None,
+    address: str | None,
+    face: GroupFace,
+    going_on: GoingOn = AS_IT_STANDS,
+    cluster: Path | None = None,
 ) -> Outcome | GroupOutcome:
     """Go on with a sweep, or with a group where it stands; what is finished is not done again.
 
@@ -159,24 +181,33 @@ def resume(
         address: of a Ray to join.
         face: told what happens.
         going_on: how.
+        cluster: a file with the node types that the Ray at the address may start; the prices stay those that the
+            sweep began with.
 
     Raises:
         UserError: no such sweep, another driver is at it, its data or its file changed since, a limit would not be
             raised, or a sweep of the group failed.
     """
+    if cluster is not None and address is None and not os.environ.get("RAY_ADDRESS"):
+        message = (
+            f"--cluster {cluster}: says what a cluster may start, and none is joined. Give --address, or leave it."
+        )
+        raise SweepError(message)
+    fleet = None if cluster is None else read_cluster_file(cluster).fleet
+    ray = partial(ray_session, address, fleet=fleet)
     folder = find_sweep(sweep, workspace_of(None, workspace))
     if not (folder / GROUP_FILE).exists():
-        return one.go_on(folder, ray=functools.partial(ray_session, address), face=face, going_on=going_on)
+        return one.go_on(folder, ray=ray, face=face, going_on=going_on)
     text, code = read_kept(folder)
     group = read_sweeps(Path(_kept(folder)["spec_path"]), text=text, code=code)
     assert isinstance(group, GroupSpec), folder
     before = _limits(folder)
     limits = before | agreed_limits(group, [before], going_on, sweep=folder.name)
-    return _drive(group, folder, address=address, face=face, limits=limits)
+    return _drive(group, folder, ray=ray, face=face, limits=limits)
 
 
 def _drive(
-    group: GroupSpec, folder: Path, *, address: str | None, face: GroupFace, limits: Mapping[str, Any] | None = None
+    group: GroupSpec, folder: Path, *, ray: RaySession, face: GroupFace, limits: Mapping[str, Any] | None = None
 ) -> GroupOutcome:
     """All members in turn; Ray starts with the first that needs it, since one process can't count on a second start."""
     kept, limits = _kept(folder), limits or {}
@@ -185,7 +216,7 @@ def _drive(
     with _held(folder), contextlib.ExitStack() as stack:
         if limits:
             _write_whole(folder / _LIMITS_FILE, limits)
-        session = functools.cache(lambda: stack.enter_context(ray_session(address))._replace(goes_on=True))
+        session = cache(lambda: stack.enter_context(ray())._replace(goes_on=True))
         drive = _Drive(group, folder, folders, lambda: nullcontext(session()), face, Planner(), limits, prices)
         face.begin_group(group, folder)
         members = [_drive_member(drive, member, number=number) for number, member in enumerate(group.members, start=1)]

@@ -13,6 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from genotune.check import Checked
+from genotune.cluster_file import ClusterFile
+from genotune.cluster_forecast import ClusterForecast
+from genotune.cluster_summary import cluster_lines, cluster_notes, cost_lines
 from genotune.controller import Controller
 from genotune.extension import extended_budget
 from genotune.face import Outcome
@@ -20,8 +23,8 @@ from genotune.front import front_of, front_words, further_cells, objectives_of
 from genotune.group_plan import GroupForecast
 from genotune.group_summary import forecast_lines, group_summary
 from genotune.limits import budget_words, spent_of
-from genotune.plan import FamilyForecast, MachineSize, SweepPlan, trials_at_once
-from genotune.prices import Prices, trial_hour_costs
+from genotune.machines import MachineSize, trials_at_once
+from genotune.plan import FamilyForecast, SweepPlan
 from genotune.spec import GroupSpec, Member
 from genotune.summary import (
     best_trial,
@@ -240,27 +243,31 @@ def show_check(checked: Checked | GroupForecast) -> None:
     for line in forecast_lines(checked):
         out.print(line)
     out.print("The first of them:")
-    show_plan(checked.first, list(checked.machines), checked.prices)
+    n_sweeps = len(checked.group.members)
+    show_plan(checked.first, list(checked.machines), checked.cluster, checked.on_cluster, n_sweeps=n_sweeps)
 
 
-def show_plan(plan: SweepPlan, machines: list[MachineSize], prices: Prices | None = None) -> None:
+def show_plan(
+    plan: SweepPlan,
+    machines: list[MachineSize],
+    cluster: ClusterFile | None = None,
+    on_cluster: ClusterForecast | None = None,
+    *,
+    n_sweeps: int = 1,
+) -> None:
     """What `genotune check` found: nothing was decoded, nothing trained."""
     out = Console(highlight=False, soft_wrap=True)
     settings = plan.spec.settings
     out.print(f"{plan.spec.path}: sweep [bold]{settings.name}[/bold] can run.")
-    for note in plan.notes:
+    for note in (*plan.notes, *cluster_notes(plan, cluster, on_cluster)):
         out.print(Text.assemble(("note ", "yellow"), note))
     out.print(_split_table(plan))
     n_stores = f" in {plan.n_stores} stores, one for each set of training samples" if plan.n_stores > 1 else ""
     more = f"{plan.data.store_nbytes / 1e6:,.1f} MB more" if n_stores else "twice that"
     out.print(f"store: {plan.store_nbytes / 1e6:,.1f} MB{n_stores}, once per node; {more} while the driver builds it")
     out.print(f"budget: {budget_words(settings.budget)}")
-    if prices is not None:
-        for family, cost in trial_hour_costs(plan, prices).items():
-            out.print(f"cost: an hour of a trial of {family} is {cost:.4g} {prices.currency}")
-    elif settings.budget.cost is not None:
-        note = "budget.cost needs prices: name a cluster file that has them with --cluster FILE when the sweep is run."
-        out.print(Text.assemble(("note ", "yellow"), note))
+    for line in cost_lines(plan, cluster):
+        out.print(line, markup=False)
     out.print(f"search: {settings.search.kind}; scheduler: {settings.scheduler.kind}")
     if plan.folds:
         n = settings.evaluation.finalists
@@ -272,7 +279,10 @@ def show_plan(plan: SweepPlan, machines: list[MachineSize], prices: Prices | Non
     further = f"; against {', '.join(plan.judge.further)}" if plan.judge.further else ""
     out.print(f"objective: {plan.judge.metric}{where} of {judged_on}{further}")
     for family, forecast in plan.families.items():
-        out.print(f"{family}: {_forecast_words(forecast, machines)}")
+        room = on_cluster.families[family].at_once if on_cluster else trials_at_once(forecast.resources, machines)
+        out.print(f"{family}: {_forecast_words(forecast, room)}")
+    for line in cluster_lines(plan, cluster, on_cluster, n_sweeps=n_sweeps):
+        out.print(line, markup=False)
 
 
 def _split_table(plan: SweepPlan) -> Table:
@@ -293,7 +303,7 @@ def _range(ends: tuple[int, int]) -> str:
     return f"{few:,}" if few == many else f"{few:,} to {many:,}"
 
 
-def _forecast_words(forecast: FamilyForecast, machines: list[MachineSize]) -> str:
+def _forecast_words(forecast: FamilyForecast, n_at_once: int) -> str:
     resources = forecast.resources
     rungs = f"rungs at {_listed(forecast.rungs)}" if forecast.rungs else "no rungs"
     workers = "" if resources.workers == 1 else f"{resources.workers} workers with "
@@ -301,7 +311,7 @@ def _forecast_words(forecast: FamilyForecast, machines: list[MachineSize]) -> st
     return (
         f"{forecast.n_domains} searched parameters, {_range(forecast.n_examples['train'])} training "
         f"{forecast.examples} an epoch, up to {_epochs(forecast.max_epochs)}, {rungs}; {workers}"
-        f"{resources.cpus:g} CPUs and {resources.gpus:g} GPUs {each}, {trials_at_once(resources, machines)} at once"
+        f"{resources.cpus:g} CPUs and {resources.gpus:g} GPUs {each}, {n_at_once} at once"
     )
 
 

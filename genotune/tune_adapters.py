@@ -46,7 +46,8 @@ class TuneRun(NamedTuple):
         families: by name.
         retries: how often a trial is started again after its process died or it raised.
         on_change: called after each step that changed something, and about every second.
-        n_at_once: how many trials find a place on the machines that there are; asked about every five seconds.
+        n_at_once: how many trials find a place on the machines that there are, or are started for them; asked about
+            every five seconds.
         ray_goes_on: whether Ray outlives the sweep, whose store must then be let go of.
         fit: how one process fits a trial and reports, called as `trial_workers.fit_alone`.
     """

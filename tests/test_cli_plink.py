@@ -232,7 +232,8 @@ def test_a_trial_that_fits_no_machine_is_told(project):
     project.refuse(
         line_of(project.spec)
         + r": resources\.boosted_trees: a trial asks for 4096 CPUs, 0 GPUs; the largest machine has "
-        r"\d+ CPUs, .*\(this machine\)\. Ask for less, or give --address of a larger cluster\.",
+        r"\d+ CPUs, .*\(this machine\)\. Ask for less, or give --address of a larger cluster\. "
+        r"Of one that starts machines when they are needed, --cluster FILE names the node types\.",
         kind=ResourceError,
     )
 

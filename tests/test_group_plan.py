@@ -10,7 +10,7 @@ from data.plink_builders import default_bim, write_fileset, write_rows
 from genotune.errors import DataError
 from genotune.group_plan import GroupForecast, Planner, forecast
 from genotune.group_summary import forecast_lines
-from genotune.plan import MachineSize
+from genotune.machines import MachineSize
 from genotune.spec import read_sweeps
 from genotune.sweep_group import check
 from genotune.terminal import show_check
@@ -126,6 +126,29 @@ def test_a_fault_of_some_members_is_told_with_their_names(group):
         forecast(described, [LAPTOP])
     for line in str(caught.value).splitlines():
         assert re.search(r"\(In the sweep of case-fold-\d(, case-fold-\d)*\.\)$", line), line
+
+
+def test_a_group_is_held_against_node_types_and_told_what_all_of_it_costs(group, tmp_path, capsys):
+    (tmp_path / "gcp.yaml").write_text(
+        "max_workers: 2\nprovider: {type: gcp, prices: {currency: EUR, cpu_hour: 0.1}}\nhead_node_type: head\n"
+        "available_node_types: {head: {resources: {CPU: 0}}, cpu: {resources: {CPU: 4}}}\n"
+    )
+    show_check(check(group().path, cluster=tmp_path / "gcp.yaml"))
+    printed = capsys.readouterr().out
+    assert "fits: ridge on cpu (4 a machine); room for 8 at once" in printed
+    # Three trials at most, each on a machine of its own, of which there are two: 0.80 EUR an hour.
+    assert "estimate: up to 0.40 EUR in its 0.5 h; of 6 such sweeps 2.40 EUR" in printed
+
+
+def test_a_trial_that_fits_no_node_type_is_told_once_for_the_whole_group(group, tmp_path):
+    (tmp_path / "gcp.yaml").write_text(
+        "max_workers: 2\nprovider: {type: gcp}\nhead_node_type: head\n"
+        "available_node_types: {head: {resources: {CPU: 0}}, cpu: {resources: {CPU: 4}}}\n"
+    )
+    described = group(("budget:", "resources: {ridge: {cpus: 8}}\nbudget:"))
+    with pytest.raises(DataError, match=r"resources\.ridge: .* The nearest is cpu with 4 CPUs") as caught:
+        check(described.path, cluster=tmp_path / "gcp.yaml")
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_more_outer_folds_than_groups_are_told_with_the_line(group):

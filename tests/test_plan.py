@@ -7,7 +7,9 @@ import pytest
 from data.plink_builders import write_fileset, write_rows
 
 from genotune.errors import ResourceError, SpecError
-from genotune.plan import MachineSize, check_resources, make_plan, this_machine, trials_at_once
+from genotune.machines import MachineSize, this_machine, trials_at_once
+from genotune.node_types import Fleet, NodeType
+from genotune.plan import check_resources, make_plan
 from genotune.spec import read_spec
 
 LAPTOP = MachineSize(8, 0, 16, "this machine")
@@ -268,3 +270,27 @@ def test_of_tracks_one_store_serves_all_folds_of_the_trials(edited):
     assert plan.refits
     assert plan.judged_on == "2 folds of training and validation"
     assert plan.store_nbytes == plan.data.store_nbytes
+
+
+HEAD = NodeType("head", 0, 0, None, 0, 0, is_head=True)
+STARTABLE = Fleet((HEAD, NodeType("gpu", 4, 1, 16, 0, 3)), 3)
+
+
+def test_a_trial_may_fit_a_machine_that_is_yet_to_be_started(edited):
+    plan = with_resources(edited, "{gpus: 1}")
+    with pytest.raises(ResourceError, match=r"Of one that starts machines when they are needed, --cluster FILE names"):
+        check_resources(plan, [LAPTOP])
+    check_resources(plan, [LAPTOP], fleet=STARTABLE)
+
+
+def test_a_trial_that_fits_neither_what_is_there_nor_what_could_be_is_refused(edited):
+    plan = with_resources(edited, "{gpus: 2}")
+    message = r"the largest machine has 8 CPUs.*, and no node type of --cluster has that either\. Ask for less, or give"
+    with pytest.raises(ResourceError, match=message):
+        check_resources(plan, [LAPTOP], fleet=STARTABLE)
+
+
+def test_the_store_must_fit_a_machine_that_is_there(edited):
+    plan = with_resources(edited, "{cpus: 1}")
+    with pytest.raises(ResourceError, match=r"the store takes .*; the largest machine has 0\.0 GiB"):
+        check_resources(plan, [LAPTOP._replace(memory_gib=1e-9)], fleet=STARTABLE)

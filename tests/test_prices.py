@@ -53,6 +53,32 @@ def test_a_fault_of_the_table_is_told_with_its_line(tmp_path, old, new, message)
     assert str(error.value).startswith(f"{path}:")
 
 
+def test_machines_may_have_prices_of_their_own(tmp_path):
+    text = CLUSTER.replace("0.005}", "0.005, node_hours: {gpu: 1.2}}")
+    assert read_prices(cluster(tmp_path, text)).node_hours == {"gpu": 1.2}
+
+
+ANNOTATED = """\
+apiVersion: ray.io/v1
+kind: RayCluster
+metadata:
+  name: spot
+  annotations:
+    genotune/prices: "{currency: USD, cpu_hour: 0.04, gpu_hour: 2.5, memory_gib_hour: 0.005}"
+spec: {}
+"""
+
+
+def test_of_kuberay_the_table_is_the_text_of_an_annotation(tmp_path):
+    assert read_prices(cluster(tmp_path, ANNOTATED)) == PRICES
+
+
+def test_a_manifest_without_the_annotation_is_told_how_to_write_it(tmp_path):
+    message = r":5: metadata\.annotations\.genotune/prices: there are no prices .* Add them, e\.g\. metadata: \{annot"
+    with pytest.raises(SpecError, match=message):
+        read_prices(cluster(tmp_path, ANNOTATED.replace("genotune/prices", "genotune/price")))
+
+
 def test_a_cluster_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(SpecError, match=r"cluster\.yaml: no such file"):
         read_prices(tmp_path / "cluster.yaml")

@@ -18,7 +18,7 @@ from genotune.ray_session import nodes, ray_session
 before = dict(os.environ)
 with ray_session(None, n_cpus=2) as session:
     import ray  # not before: it reads RAY_AUTH_MODE when it is imported
-    assert session == (True, False)
+    assert session == (True, False, None)
     assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
     [node] = nodes()
     print(node.cpus, ray.get_runtime_context().gcs_address, os.environ["RAY_AUTH_TOKEN"], flush=True)

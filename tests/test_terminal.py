@@ -8,7 +8,8 @@ from told_sweeps import two_objectives
 
 from genotune.controller import Controller
 from genotune.limits import Limits
-from genotune.plan import MachineSize, make_plan
+from genotune.machines import MachineSize
+from genotune.plan import make_plan
 from genotune.spec import GroupSpec, Member, read_spec
 from genotune.terminal import Terminal, show_plan
 

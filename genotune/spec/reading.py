@@ -148,8 +148,12 @@ def spec_error(spec: Spec, problems: list[Problem]) -> SpecError:
     return spec_error_in(spec.path, parse_yaml(spec.text), problems)
 
 
-def read_text(path: Path) -> str:
-    """What a search-space file says.
+def read_text(path: Path, *, what: str = "search-space file") -> str:
+    """What a search-space file says, or another file that a person writes in YAML.
+
+    Args:
+        path: the file.
+        what: a person calls it.
 
     Raises:
         SpecError: it can't be read, or is no text.
@@ -157,16 +161,17 @@ def read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise SpecError([f"{path}: no such file. `genotune new DATA... -o {path}` writes a first one."]) from None
+        hint = f" `genotune new DATA... -o {path}` writes a first one." if what == "search-space file" else ""
+        raise SpecError([f"{path}: no such file.{hint}"]) from None
     except IsADirectoryError:
-        raise SpecError([f"{path}: a folder; give the search-space file in it."]) from None
+        raise SpecError([f"{path}: a folder; give the {what} in it."]) from None
     except OSError as error:
         raise SpecError([f"{path}: can't be read: {error.strerror}."]) from None
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise SpecError([f"{path}:{line}: not text in UTF-8; a search-space file is YAML."]) from None
+        raise SpecError([f"{path}:{line}: not text in UTF-8; a {what} is YAML."]) from None
 
 
 def spec_error_in(path: Path, source: YamlSource, problems: list[Problem]) -> SpecError:

@@ -6,7 +6,7 @@ Source: YAML 1.2.2, section 10.3, the core schema.
 """
 
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -71,8 +71,21 @@ def parse_yaml(text: str) -> YamlSource:
     Raises:
         YamlSyntaxError: the text is not YAML, or nests without end.
     """
+    return _parsed(text, lambda: [yaml.compose(text, Loader=_Loader)])[0]
+
+
+def parse_documents(text: str) -> list[YamlSource]:
+    """Values and lines of every YAML document in a text, empty ones left out; the lines are those of the whole text.
+
+    Raises:
+        YamlSyntaxError: as `parse_yaml`.
+    """
+    return _parsed(text, lambda: [root for root in yaml.compose_all(text, Loader=_Loader) if root is not None])
+
+
+def _parsed(text: str, compose: Callable[[], list[yaml.Node | None]]) -> list[YamlSource]:
     try:
-        root = yaml.compose(text, Loader=_Loader)
+        roots = compose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = 1 if mark is None else mark.line + 1
@@ -82,6 +95,10 @@ def parse_yaml(text: str) -> YamlSource:
         line = text[: error.position].count("\n") + 1
         message = f"not YAML: holds the character {chr(int(error.character))!r}, which no text should hold. Remove it."
         raise YamlSyntaxError(line, message) from None
+    return [_source(root) for root in roots]
+
+
+def _source(root: yaml.Node | None) -> YamlSource:
     source = YamlSource(None, {}, [])
     values = None if root is None else _values(root, (), source)
     return source._replace(values=values)
