@@ -1,33 +1,18 @@
 """The files of Ray's cluster launcher: Ray's own judgement, a strict schema, and what must hold of each."""
 
 import copy
-import json
 import re
-from pathlib import Path
 
 import pytest
 import yaml
+from cluster_files.filling_in import CLUSTER, filled_in
 from cluster_files.launcher_schema import problems
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from genotune.prices import Prices
 
-FOLDER = Path(__file__).parents[2] / "cluster"
 CLOUDS = ["aws.yaml", "gcp.yaml", "azure.yaml"]
 ALL = [*CLOUDS, "on-premise.yaml"]
-EMPTY = re.compile(r"(?P<before>\[?)null\]? # fill in, e\.g\. (?P<example>\[[^]]*\]|\S+)")
-
-
-def filled_in(name):
-    """A launcher file as a person fills it in: each empty place with the example beside it."""
-
-    def example(match):
-        text = match["example"].rstrip(":")
-        return (f"[{text}]" if match["before"] else text) + " #"
-
-    text, n = EMPTY.subn(example, (FOLDER / name).read_text())
-    assert n >= 2, "nothing to fill in"
-    return json.loads(json.dumps(yaml.safe_load(text)))  # what YAML's anchors share is parted
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -39,7 +24,7 @@ def test_a_file_that_is_filled_in_is_one_for_ray_and_for_us(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_ray_refuses_a_file_that_nobody_has_filled_in(name):
-    config = yaml.safe_load((FOLDER / name).read_text())
+    config = yaml.safe_load((CLUSTER / name).read_text())
     with pytest.raises(
         (AssertionError, TypeError), match=r"Must provide a container & image name|'NoneType' has no len"
     ):
@@ -110,7 +95,7 @@ def test_nothing_listens_to_the_world_and_everything_asks_for_the_token(name):
     config = filled_in(name)
     (start,) = [command for command in config["head_start_ray_commands"] if "ray start" in command]
     assert "--dashboard-host=127.0.0.1" in start
-    assert "0.0.0.0" not in (FOLDER / name).read_text()
+    assert "0.0.0.0" not in (CLUSTER / name).read_text()
     assert "--env=RAY_AUTH_MODE=token" in config["docker"]["run_options"]
     assert config["file_mounts"] == {"~/.ray/auth_token": "~/.ray/auth_token"}
     if name in CLOUDS:
@@ -140,14 +125,14 @@ def test_google_machines_have_no_public_address_and_an_account_of_their_own():
 
 @pytest.mark.parametrize("name", ALL)
 def test_no_secret_stands_in_a_file(name):
-    text = (FOLDER / name).read_text()
+    text = (CLUSTER / name).read_text()
     assert not re.search(r"(?i)(password|secret_access_key|token)\s*[:=]\s*['\"]?[A-Za-z0-9+/]{12,}", text)
     assert "AKIA" not in text.replace("e.g.", "")
 
 
-@pytest.mark.parametrize("name", [*ALL, "kuberay.yaml", "kuberay-job.yaml"])
+@pytest.mark.parametrize("name", [*ALL, "kuberay.yaml", "kuberay-job.yaml", "slurm.sbatch"])
 def test_the_first_lines_say_what_starts_what_it_costs_and_the_three_commands(name):
-    head = "\n".join((FOLDER / name).read_text().splitlines()[:14])
+    head = "\n".join((CLUSTER / name).read_text().splitlines()[:14])
     assert re.search(r"^# Starts ", head, re.MULTILINE)
     assert re.search(r"[Aa]n\s(# )?idle\s(# )?hour\s(# )?costs", head)
     for word in ("start", "use", "end"):
