@@ -120,11 +120,18 @@ def _aws_problems(node: dict[str, Any]) -> list[str]:
 
 def _azure_problems(node: dict[str, Any]) -> list[str]:
     template = Path(ray.autoscaler.__file__).parent / "_private" / "_azure" / "azure-vm-template.json"
-    known = set(json.loads(template.read_text())["parameters"]) | {"availability_zone"}
+    parameters = json.loads(template.read_text())["parameters"]
+    known = set(parameters) | {"availability_zone"}
     of_ray = {"vmName", "vmCount", "vmTags", "provisionPublicIp", "msi", "nsg", "subnet", "adminUsername", "publicKey"}
     if set(node) - {"azure_arm_parameters", "tags"}:
         return [f"{key}: Azure's machines have no such setting" for key in node if key != "azure_arm_parameters"]
     given = node["azure_arm_parameters"]
     found = [f"{key}: Ray's template has no such parameter" for key in sorted(set(given) - known)]
     found += [f"{key}: Ray sets it itself" for key in sorted(set(given) & of_ray)]
+    kinds = {"string": str, "securestring": str, "int": int, "bool": bool, "object": dict, "array": list}
+    found += [
+        f"{key}: is no {parameters[key]['type']}"
+        for key in sorted(set(given) & set(parameters))
+        if not isinstance(given[key], kinds[parameters[key]["type"]])
+    ]
     return found + ([] if "vmSize" in given else ["vmSize: is missing"])

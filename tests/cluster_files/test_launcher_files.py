@@ -38,9 +38,15 @@ def test_ray_refuses_a_file_that_nobody_has_filled_in(name):
         ("aws.yaml", "driver", lambda node: node["MetadataOptions"].update(HttpToken="required"), "HttpToken"),
         ("gcp.yaml", "cpu-spot", lambda node: node["scheduling"].update(provisionModel="SPOT"), "provisionModel"),
         ("azure.yaml", "cpu-spot", lambda node: node["azure_arm_parameters"].update(vmsize="x"), "vmsize"),
+        (
+            "azure.yaml",
+            "driver",
+            lambda node: node["azure_arm_parameters"].update(imageSku=2204),
+            "imageSku: is no string",
+        ),
     ],
 )
-def test_a_misspelt_key_of_a_machine_is_told_though_ray_accepts_it(name, node_type, break_it, problem):
+def test_a_fault_of_a_machine_is_told_though_ray_accepts_it(name, node_type, break_it, problem):
     config = copy.deepcopy(filled_in(name))
     break_it(config["available_node_types"][node_type]["node_config"])
     validate_config(prepare_config(copy.deepcopy(config)))
