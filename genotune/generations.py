@@ -31,8 +31,8 @@ def end_generations(journal: Journal, population: Population) -> None:
 
 def _is_whole(state: SweepState, family: str, population: Population) -> bool:
     """Whether no more trials of a family are to come."""
-    n_trials = sum(trial.family == family for trial in state.trials.values())
-    return n_trials >= population.size or family in state.dropped or bool(state.proposals_ended)
+    is_full = state.n_proposed[family] >= population.size
+    return is_full or family in state.dropped or bool(state.proposals_ended)
 
 
 def origin(state: SweepState, trial: TrialState) -> str | None:

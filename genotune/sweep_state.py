@@ -1,5 +1,6 @@
 """A sweep and its trials, as the events of a journal tell them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -111,6 +112,8 @@ class SweepState:
     trials: dict[int, TrialState] = field(default_factory=dict)
     unended: dict[int, TrialState] = field(default_factory=dict)
     """Those of the trials that wait, run, or were killed with their driver."""
+    n_proposed: Counter[str] = field(default_factory=Counter)
+    """Trials by family."""
     n_epochs: int = 0
     """Of all trials together."""
     ended_ran_s: dict[str, float] = field(default_factory=dict)
@@ -246,6 +249,7 @@ class SweepState:
         number = values["trial"]
         if event.kind == "proposed":
             self.proposals_ended = ""
+            self.n_proposed[values["family"]] += 1
             self.trials[number] = self.unended[number] = TrialState(
                 number=number,
                 family=values["family"],

@@ -63,11 +63,13 @@ class _Told:
     Attributes:
         n_trials: that had been proposed, of these
         open: those that had not ended.
+        n_ended: those that had; below 0 before the first look.
         best: of all.
     """
 
     n_trials: int = 0
     open: set[int] = field(default_factory=set)
+    n_ended: int = -1
     best: TrialState | None = None
 
 
@@ -158,6 +160,9 @@ class Terminal:
     def _tell_ends(self, state: SweepState) -> None:
         assert self._plan is not None
         told, metric = self._told, self._plan.judge.metric
+        n_ended = len(state.trials) - len(state.unended)
+        if n_ended == told.n_ended:  # then a thousand that run are not looked through
+            return
         news = [state.trials[number] for number in sorted({*told.open, *range(told.n_trials, len(state.trials))})]
         told.best = best_trial([*news, *([] if told.best is None else [told.best])], metric)
         for trial in news:
@@ -173,7 +178,7 @@ class Terminal:
             values = "".join(f", {name} {cell}" for name, cell in zip(further, cells, strict=True))
             line = f"trial {trial.number:>3} {trial.family} {end}: {metric} {value}{values}{best_words}"
             self._out.print(line, markup=False)
-        told.open, told.n_trials = set(state.unended), len(state.trials)
+        told.open, told.n_trials, told.n_ended = set(state.unended), len(state.trials), n_ended
 
     def _table(self, controller: Controller) -> RenderableType:
         assert self._plan is not None

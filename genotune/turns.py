@@ -1,7 +1,6 @@
 """Whose turn it is among several families: each has a population to fill, or a share of a budget to be sure of."""
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 
 from genotune.limits import Limits, costs
@@ -17,9 +16,9 @@ def family_to_fill(state: SweepState, families: Sequence[str], size: int) -> str
         families: that may be; those that get no more trials are left out.
         size: of a population.
     """
-    n_trials = Counter(trial.family for trial in state.trials.values())
-    lacking = (family for family in families if family not in state.dropped and n_trials[family] < size)
-    return min(lacking, key=lambda family: n_trials[family], default=None)
+    n_of = state.n_proposed
+    lacking = (family for family in families if family not in state.dropped and n_of[family] < size)
+    return min(lacking, key=lambda family: n_of[family], default=None)
 
 
 def family_under_budget(state: SweepState, families: Sequence[str], limits: Limits) -> str | None:
@@ -29,5 +28,6 @@ def family_under_budget(state: SweepState, families: Sequence[str], limits: Limi
         return None
     ran_s = state.ran_s(time.time())
     spent = ran_s if limits.hours is not None else costs(ran_s, state)
-    n_trials = Counter(trial.family for trial in state.trials.values())
-    return family_behind({family: spent.get(family, 0.0) for family in left}, n_trials, most_trials=limits.n_trials)
+    return family_behind(
+        {family: spent.get(family, 0.0) for family in left}, state.n_proposed, most_trials=limits.n_trials
+    )

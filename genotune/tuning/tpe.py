@@ -73,11 +73,13 @@ class TPESearcher(LearningSearcher):
         self._settings = settings
         self._direction = direction
         self._standings: dict[int, Standing] = {}
+        self._told: dict[int, FrozenTrial] = {}
 
     def tell(self, number: int, *, curve: Mapping[int, float], status: Outcome, further: Further | None = None) -> None:
         """See `Searcher.tell`."""
         super().tell(number, curve=curve, status=status, further=further)
         self._standings.pop(number, None)
+        self._told.pop(number, None)
         ended = self._history.of(number)
         if ended is not None and further:
             self._standings[number] = standing_of(ended, further, self._direction)
@@ -117,15 +119,17 @@ class TPESearcher(LearningSearcher):
         return study
 
     def _known(self) -> "list[FrozenTrial]":
-        """What is learned from, in the order of proposal."""
+        """What is learned from, in the order of proposal. What has not changed since the last proposal is kept."""
         from genotune.tuning.optuna_trials import ended_trial, running_trial
 
-        by_number: dict[int, FrozenTrial] = {
-            trial.number: ended_trial(self._space, trial, best=self._best(trial))
-            for trial in self._history.ended(n_best=N_BEST, n_latest=N_LATEST)
-        }
-        by_number |= {number: running_trial(self._space, point) for number, point in self._history.in_flight}
-        return [by_number[number] for number in sorted(by_number)]
+        before: dict[int, FrozenTrial] = self._told
+        now: dict[int, FrozenTrial] = {}
+        for trial in self._history.ended(n_best=N_BEST, n_latest=N_LATEST):
+            now[trial.number] = before.get(trial.number) or ended_trial(self._space, trial, best=self._best(trial))
+        for number, point in self._history.in_flight:
+            now[number] = before.get(number) or running_trial(self._space, point)
+        self._told = now
+        return [now[number] for number in sorted(now)]
 
     def _known_of_several(self) -> "list[FrozenTrial]":
         """As `_known`, of several objectives: the best by all of them, and the latest of the others."""
