@@ -1,6 +1,7 @@
 """A Ray to work on: one of our own for a laptop, or one that is there already."""
 
 import contextlib
+import fcntl
 import gc
 import logging
 import os
@@ -41,6 +42,8 @@ _TOKEN: Final = secrets.token_hex(32)
 _ANSWER_TIMEOUT_S: Final = 5.0
 _START_TIMEOUT_S: Final = 180.0
 _SETTINGS_FRAME: Final = 4
+_HELD_FILE: Final = "held"
+"""In the folder of a private Ray: locked as long as its driver lives."""
 
 
 class Node(NamedTuple):
@@ -165,7 +168,11 @@ def _private(n_cpus: int) -> Iterator[None]:
     _clear_leftovers(root)
     folder = tempfile.mkdtemp(prefix=f"gt{os.getpid()}-", dir=root)
     try:
-        with _environment({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _TOKEN}):
+        with (
+            (Path(folder) / _HELD_FILE).open("w") as held,
+            _environment({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _TOKEN}),
+        ):
+            fcntl.flock(held, fcntl.LOCK_EX)
             try:
                 _start_ray(n_cpus, folder)
                 yield
@@ -267,11 +274,14 @@ def _quieten_ray() -> None:
 
 
 def _clear_leftovers(root: Path) -> None:
-    """Remove the folders of private Rays whose driver was killed; its processes end by themselves within a minute."""
-    for folder in root.glob("gt*-*"):
-        pid = folder.name[2:].split("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+    """Remove the folders of private Rays whose driver was killed; its processes end by themselves within a minute.
+
+    The lock tells, and no process id: a driver in another container may share this folder.
+    """
+    for path in root.glob(f"gt*-*/{_HELD_FILE}"):
+        with contextlib.suppress(OSError), path.open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path.parent, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 """A Ray of our own: alone on the machine's loopback, gone afterwards, and no trace of it in the environment."""
 
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -46,17 +48,22 @@ def folders_of(pid):
 
 
 @pytest.fixture
-def dead_pid():
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
+def living():
+    """The folder of a driver that lives."""
+    folder = Path(f"/tmp/gt{os.getpid()}-living")
+    folder.mkdir()
+    with (folder / "held").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield folder
+    shutil.rmtree(folder)
 
 
-def test_two_private_rays_at_once_and_nothing_is_left(dead_pid):
-    """A dead driver's folder is removed at the start of the next, a living one's is kept."""
-    dead, living = (Path(f"/tmp/gt{pid}-test{os.getpid()}") for pid in (dead_pid, os.getpid()))
-    for folder in (dead, living):
+def test_two_private_rays_at_once_and_nothing_is_left(living):
+    """A dead driver's folder is removed at the start of the next, a living one's is kept, and what is none of ours."""
+    dead, other = (Path(f"/tmp/gt{os.getpid()}-{name}") for name in ("dead", "other"))
+    for folder in (dead, other):
         folder.mkdir()
+    (dead / "held").touch()
     first, second = start(), start()
     try:
         said = [process.stdout.readline().split() for process in (first, second)]
@@ -75,7 +82,7 @@ def test_two_private_rays_at_once_and_nothing_is_left(dead_pid):
         for process in (first, second):
             process.kill()
             process.wait()
-        living.rmdir()
+        other.rmdir()
 
 
 def test_an_address_where_nobody_listens_is_refused(monkeypatch):
