@@ -87,7 +87,7 @@ class MedianScheduler(Scheduler):
         losses[epoch] = self._sign * value if math.isfinite(value) else math.inf
         means = self._means.setdefault(family, {}).setdefault(epoch, [])
         n, middle = len(means), _middle(means)
-        insort(means, math.fsum(losses.values()) / len(losses))
+        insort(means, math.fsum(loss / len(losses) for loss in losses.values()))  # the sum alone may be too large
         last = self._own_epochs.get(family, self._settings.max_epochs)
         if epoch >= last:
             return Decision("continue", None, f"epoch {epoch} is the last")
