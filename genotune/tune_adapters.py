@@ -16,6 +16,7 @@ from ray.tune.search import Searcher as TuneSearcher
 from genotune.actor_reuse import keep_starting_actors
 from genotune.controller import Controller
 from genotune.errors import HaltError
+from genotune.lost_machines import LostMachines, node_of_actor, nodes_alive
 from genotune.spec import Resources
 from genotune.stop_requests import read_requests
 from genotune.trial_log import last_log_lines
@@ -207,6 +208,7 @@ class Watch(_Live, Callback):
         self._interrupted = interrupted
         self._trials = trials
         self._given_back: Counter[int] = Counter()
+        self._lost = LostMachines(run.retries, node_of=node_of_actor, alive=nodes_alive)
         self._asked_s = 0.0
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:  # noqa: ARG002
@@ -216,6 +218,7 @@ class Watch(_Live, Callback):
         if time.monotonic() - self._asked_s > _ASK_EVERY_S:
             self._asked_s = time.monotonic()
             self._heed_requests()
+            self._lost.look()
         self._run.on_change()
 
     def _heed_requests(self) -> None:
@@ -242,13 +245,21 @@ class Watch(_Live, Callback):
         """Tune gives a trial up."""
         number = _number(trial)
         self._room.waits_no_more(number)
+        n_failures = trial.run_metadata.num_failures
+        if self._lost.may_go_on(number, _error_text(trial), n_failures=n_failures):
+            self._controller.give_back(number)
         # Tune gives up at once a trial that it handed to a process which another trial's fault had just ended.
-        was_tried_again = trial.run_metadata.num_failures > self._run.retries
-        if not was_tried_again and self._given_back[number] < self._run.retries:
+        elif n_failures <= self._run.retries and self._given_back[number] < self._run.retries:
             self._given_back[number] += 1
             self._controller.give_back(number)
         else:
             self._controller.ended(number, failure=_last_words(trial, self._trials))
+
+
+def _error_text(trial: Trial) -> str:
+    """What Tune has written down of a trial's failures, the last one last; '' where it knows none."""
+    file = trial.error_file
+    return Path(file).read_text(errors="replace") if file and Path(file).exists() else ""
 
 
 def _forget_metrics(trial: Trial) -> None:
@@ -267,8 +278,7 @@ def _last_words(trial: Trial, folder: Path) -> str:
         trial: as Tune knows it.
         folder: that the trials' own folders lie in.
     """
-    file = trial.error_file
-    text = Path(file).read_text(errors="replace") if file and Path(file).exists() else "its process died without a word"
+    text = _error_text(trial) or "its process died without a word"
     traceback = "\n".join(text.strip().splitlines()[-_LAST_LINES:])
     written = last_log_lines(folder / name_of(trial), _LAST_LINES)
     return f"the last lines of its log:\n{written}\n{traceback}" if written else traceback
