@@ -1,7 +1,6 @@
 """What a sweep would do on a cluster that is there in a file only: where its trials fit, and at what price."""
 
 import math
-import os
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -11,10 +10,7 @@ from genotune.machines import wanted_words
 from genotune.node_types import Fleet, NodeType
 from genotune.plan import SweepPlan, store_fault
 from genotune.spec import Resources
-
-_STORAGE: Final = "GENOTUNE_STORAGE"
-"""The environment's word on where checkpoints go."""
-
+from genotune.sweep_storage import root_of
 
 _UNLEARNING: Final = ("grid", "random")
 """Searches that need no trial's end to propose the next."""
@@ -210,9 +206,9 @@ def _notes(plan: SweepPlan, fleet: Fleet, families: Mapping[str, FamilyFit]) -> 
     notes += [
         f"{one.name} has {one.memory_gib:.4g} GiB, and the store takes {store_gib:.1f} GiB there." for one in small
     ]
-    if settings.storage is None and not os.environ.get(_STORAGE) and fleet.max_workers:
+    if root_of(plan.spec) is None and fleet.max_workers:
         notes.append(
             "storage is null: on a cluster checkpoints must outlive a machine. Write storage: s3://... (or gs://), or "
-            f"set {_STORAGE}; `genotune submit` refuses otherwise."
+            "set GENOTUNE_STORAGE; `genotune submit` refuses otherwise."
         )
     return notes

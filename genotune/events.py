@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
+JOURNAL_FILE: Final = "journal.jsonl"
+"""The journal, in the sweep's folder."""
+
 Kind = Literal[
     "sweep_started",  # sweep, spec_sha256, facts (what the record says of the sweep: versions, host, files)
     "driver_started",  # pid

@@ -15,6 +15,7 @@ from genotune.data.remote import masked
 from genotune.errors import SweepError
 from genotune.plan import SweepPlan
 from genotune.prices import Prices, trial_hour_costs
+from genotune.sweep_storage import root_of
 
 
 def sweep_facts(
@@ -37,6 +38,7 @@ def sweep_facts(
         "sweep_id": sweep_id,
         **({} if group is None else {"group": dict(group)}),
         "spec_path": str(spec.path.resolve()),
+        "storage": None if (storage := root_of(spec)) is None else masked(storage.url),
         "spec_text": masked(spec.text),
         "resolved_text": masked(yaml.safe_dump(spec.settings.resolved(), sort_keys=False)),
         "spec_sha256": spec.sha256,

@@ -1,6 +1,7 @@
 """How a person wants to go on with a sweep, or a group of them, and whether that agrees with what it began with."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from genotune.errors import SweepError
@@ -15,10 +16,12 @@ class GoingOn(NamedTuple):
     Attributes:
         limits: of the budget that are raised, by name; see `read_extension`.
         as_it_began: with the spec that it began with, whatever its file says now.
+        spec_path: where its file, and the data beside it, lie now; None: where they lay when it began.
     """
 
     limits: Mapping[str, Any] = {}
     as_it_began: bool = False
+    spec_path: Path | None = None
 
 
 AS_IT_STANDS: Final = GoingOn()

@@ -14,16 +14,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
 from genotune.errors import HaltError, SweepError
-from genotune.events import FOUND_OUT_AGAIN, Event, Kind
+from genotune.events import FOUND_OUT_AGAIN, JOURNAL_FILE, Event, Kind
 from genotune.full_disk import full_disk
+from genotune.journal_copy import JournalCopy
+from genotune.storage import Storage
 from genotune.sweep_state import SweepState
-
-JOURNAL_FILE: Final = "journal.jsonl"
 
 _N_TRIES: Final = 10
 _PAUSE_S: Final = 0.02
@@ -38,7 +38,6 @@ class Journal:
     Attributes:
         state: as the events so far tell it.
         last_news: number of the last event that is more than a note of what MLflow has.
-        fault: why it takes no more events: its disk is full, or broken.
 
     Raises:
         SweepError: another driver holds it, or a line in the middle can't be read.
@@ -50,7 +49,8 @@ class Journal:
         self.last_news = 0
         self._lock = threading.RLock()
         self._file = self.path.open("a+b", buffering=0)  # nothing that failed is written again later
-        self.fault: HaltError | None = None
+        self._fault: HaltError | None = None
+        self._copy: JournalCopy | None = None
         if not _hold(self._file):
             self._file.close()
             message = f"{folder.name}: another driver is at work on this sweep. Wait for it, or end it first."
@@ -64,6 +64,11 @@ class Journal:
             raise
         self._readers: list[Callable[[Event], None]] = []
 
+    @property
+    def fault(self) -> HaltError | None:
+        """Why it takes no more events: its disk is full or broken, or its copy's storage away or another driver's."""
+        return self._fault or (None if self._copy is None else self._copy.fault)
+
     def events(self) -> Iterator[Event]:
         """All events so far, read from disk.
 
@@ -75,27 +80,48 @@ class Journal:
     def append(self, kind: Kind, **values: Any) -> Event:
         """Write one event to disk, take it into the state, then tell the readers; no signal comes in between.
 
+        Where there is a copy, it has the event too when this returns; but one that a resume finds out again.
+
         Raises:
-            HaltError: the disk doesn't take it. Nothing of it stays, and no other event is taken.
+            HaltError: the disk doesn't take it: nothing of it stays, and no other event is taken. Or the copy doesn't.
         """
+        waits = kind not in FOUND_OUT_AGAIN
         with self._lock, _signals_afterwards():
             event = Event(self.state.n_events + 1, time.time(), kind, values)
-            self._write(_line(event), waits=kind not in FOUND_OUT_AGAIN)
+            line = _line(event)
+            self._write(line, waits=waits)
             self._take(event)
+            if self._copy is not None:
+                self._copy.add(line)
             for reader in self._readers:
                 reader(event)
-            return event
+        if self._copy is not None and waits:
+            self._copy.flush()
+        return event
+
+    def copy_to(self, place: Storage, kept: Mapping[str, bytes]) -> None:
+        """Keep a copy at the sweep's place in a storage from now on, with the files beside it that are given.
+
+        Raises:
+            SweepError: another driver, be it on another machine, is at work on the sweep.
+            HaltError: the storage can't be written to.
+        """
+        self._copy = JournalCopy(place, self.path.parent)
+        with self._lock:
+            self._copy.begin(self.path.read_bytes(), kept)
 
     def sync(self) -> None:
         """Wait until the disk has every event: before anyone is told who would remember more than a resume knows.
 
         Raises:
-            HaltError: the disk doesn't take them.
+            HaltError: the disk, or the copy, doesn't take them.
         """
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
             raise self._fault_of(error) from None
+        if self._copy is not None:
+            self._copy.flush()
 
     def _take(self, event: Event) -> None:
         self.state.apply(event)
@@ -103,8 +129,8 @@ class Journal:
             self.last_news = event.number
 
     def _write(self, line: bytes, *, waits: bool) -> None:
-        if self.fault is not None:
-            raise self.fault
+        if self._fault is not None:
+            raise self._fault
         whole = os.fstat(self._file.fileno()).st_size
         try:
             rest = memoryview(line)
@@ -120,8 +146,8 @@ class Journal:
     def _fault_of(self, error: OSError) -> HaltError:
         """What is told from now on."""
         fix = "Free some space." if full_disk(error) else "Mend the disk."
-        self.fault = HaltError(f"{self.path}: {error.strerror}. {fix}")
-        return self.fault
+        self._fault = HaltError(f"{self.path}: {error.strerror}. {fix}")
+        return self._fault
 
     def follow(self, reader: Callable[[Event], None]) -> None:
         """Call the reader with every event from now on, in order, in the thread that appends it. It must be quick."""
@@ -130,6 +156,8 @@ class Journal:
 
     def close(self) -> None:
         """Let another driver have it."""
+        if self._copy is not None:
+            self._copy.close()
         self._file.close()
 
     def __enter__(self) -> Self:

@@ -24,8 +24,18 @@ def read_kept(folder: Path) -> tuple[str, Mapping[str, str]]:
     return (folder / _SPEC_FILE).read_text(), json.loads(code_file.read_text()) if code_file.exists() else {}
 
 
-def spec_of(folder: Path, facts: Mapping[str, Any]) -> Spec:
+def kept_files(folder: Path) -> dict[str, bytes]:
+    """What `keep_spec` wrote into a folder, by name."""
+    return {name: path.read_bytes() for name in (_SPEC_FILE, _CODE_FILE) if (path := folder / name).exists()}
+
+
+def spec_of(folder: Path, facts: Mapping[str, Any], *, path: Path | None = None) -> Spec:
     """The spec that a sweep began with, with the code that it names.
+
+    Args:
+        folder: of the sweep.
+        facts: that it began with.
+        path: where its file lies now, beside its data; None: where it lay then.
 
     Raises:
         SweepError: the sweep was ended before it began.
@@ -33,4 +43,4 @@ def spec_of(folder: Path, facts: Mapping[str, Any]) -> Spec:
     if not facts:
         raise SweepError(f"{folder.name}: it was ended before it began; start it again with `genotune run`.")
     text, code = read_kept(folder)
-    return read_spec(Path(facts["spec_path"]), text=text, code=code)
+    return read_spec(path or Path(facts["spec_path"]), text=text, code=code)

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from genotune.machines import MachineSize, workers_on
 from genotune.spec import Resources
 
-_DRIVER: Final = "driver"
+DRIVER_RESOURCE: Final = "driver"
 """The custom resource by which a sweep's driver finds its node."""
 
 
@@ -79,7 +79,7 @@ class Fleet(NamedTuple):
     @property
     def driver(self) -> NodeType:
         """The type that a sweep's driver runs on: one made for it, else the head's."""
-        return next((one for one in self.types if one.is_there and one.custom.get(_DRIVER)), self.head)
+        return next((one for one in self.types if one.is_there and one.custom.get(DRIVER_RESOURCE)), self.head)
 
     def at_idle(self) -> dict[str, int]:
         """How many of each type run when nobody works."""

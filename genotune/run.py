@@ -14,12 +14,14 @@ from genotune.data.remote import masked
 from genotune.delivery import DELIVERY_TIMEOUT_S, finish_delivery, recorder_of, warn_of_rest
 from genotune.driver_log import driver_log
 from genotune.errors import HaltError
+from genotune.events import JOURNAL_FILE
 from genotune.face import Face, Outcome
 from genotune.facts import check_same_files, sweep_facts
 from genotune.full_disk import full_disk
 from genotune.going_on import GoingOn, agreed_limits
-from genotune.journal import Journal
-from genotune.kept_spec import keep_spec, spec_of
+from genotune.journal import Journal, read_state
+from genotune.journal_copy import bring_journal
+from genotune.kept_spec import keep_spec, kept_files, spec_of
 from genotune.machines import this_machine
 from genotune.node_types import Fleet
 from genotune.plan import SweepPlan, check_resources, make_plan
@@ -29,7 +31,7 @@ from genotune.raylet_watch import ray_loss
 from genotune.spec import Spec
 from genotune.stages import work
 from genotune.stop_requests import clear_requests
-from genotune.sweep_storage import check_storage
+from genotune.sweep_storage import check_same_storage, check_storage, storage_of
 from genotune.tracking import shown_uri
 from genotune.warm_start import earlier_trials, is_owed, keep_earlier
 from genotune.workspace import workspace_of
@@ -44,6 +46,7 @@ def run(
     address: str | None,
     face: Face,
     prices: Prices | None = None,
+    name: str | None = None,
     fleet: Fleet | None = None,
 ) -> Outcome:
     """A sweep from its spec to its registered winner.
@@ -54,20 +57,36 @@ def run(
         address: of a Ray to join.
         face: told what happens.
         prices: by which its trials cost; None: not known.
+        name: of the sweep, which goes on if it has begun, here or in its storage; None: a new one's.
         fleet: what the Ray at the address may start; None: not known.
 
     Raises:
         UserError: the spec, the data or the machines don't allow it.
         KeyboardInterrupt: it was interrupted; `go_on` goes on from there.
     """
+    folder = workspace_of(spec, workspace) / "sweeps" / (name or f"{spec.settings.name}-{new_id()}")
+    ray = partial(ray_session, address, fleet=fleet)
+    if name is not None and begun(spec, folder):
+        return go_on(folder, ray=ray, face=face, going_on=GoingOn(spec_path=spec.path))
     plan = make_plan(spec)
     if address is None and not os.environ.get("RAY_ADDRESS"):
         check_resources(plan, [this_machine()])
     check_storage(plan.spec)
-    name = f"{spec.settings.name}-{new_id()}"
-    folder = workspace_of(spec, workspace) / "sweeps" / name
-    facts = sweep_facts(plan, name, prices=prices)
-    return start(plan, folder, facts=facts, ray=partial(ray_session, address, fleet=fleet), face=face)
+    facts = sweep_facts(plan, folder.name, prices=prices)
+    return start(plan, folder, facts=facts, ray=ray, face=face)
+
+
+def begun(spec: Spec, folder: Path) -> bool:
+    """Whether the sweep of this folder has begun; what its storage knows more of it lies in the folder afterwards.
+
+    Raises:
+        UserError: the storage can't be read.
+    """
+    check_storage(spec)
+    storage = storage_of(spec, folder)
+    if storage is not None:
+        bring_journal(storage, folder)
+    return (folder / JOURNAL_FILE).exists() and bool(read_state(folder).facts)
 
 
 def new_id() -> str:
@@ -102,6 +121,7 @@ def start(
     folder.mkdir(parents=True, exist_ok=True)
     keep_spec(folder, plan.spec.text, plan.spec.code)
     journal = Journal(folder)
+    _copy(plan.spec, journal)
     journal.append("sweep_started", **facts)
     if limits:
         journal.append("extended", limits=dict(limits))
@@ -118,12 +138,14 @@ def go_on(folder: Path, *, ray: RaySession, face: Face, going_on: GoingOn) -> Ou
     journal = Journal(folder)
     try:
         state = journal.state
-        spec = spec_of(folder, state.facts)
+        spec = spec_of(folder, state.facts, path=going_on.spec_path)
         member = state.facts.get("group", {}).get("member")
         limits = agreed_limits(spec, state.extensions, going_on, sweep=folder.name, member=member)
         plan = make_plan(spec)
         check_same_files(plan, state.facts)
         check_storage(spec)
+        check_same_storage(spec, state.facts)
+        _copy(spec, journal)
         if limits:
             journal.append("extended", limits=limits)
         if is_owed(plan, journal):
@@ -132,6 +154,23 @@ def go_on(folder: Path, *, ray: RaySession, face: Face, going_on: GoingOn) -> Ou
         journal.close()
         raise
     return _drive(plan, journal, ray=ray, face=face)
+
+
+def _copy(spec: Spec, journal: Journal) -> None:
+    """Keep the journal in the sweep's storage too, if it has one.
+
+    Raises:
+        UserError: another driver is at work on the sweep, or the storage can't be written to.
+    """
+    folder = journal.path.parent
+    storage = storage_of(spec, folder)
+    if storage is None:
+        return
+    try:
+        journal.copy_to(storage, kept_files(folder))
+    except BaseException:
+        journal.close()
+        raise
 
 
 def _drive(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> Outcome:

@@ -27,6 +27,22 @@ class StopRequests(NamedTuple):
     trials: frozenset[int] = frozenset()
 
 
+def request_name(wanted: int | End) -> str:
+    """What the file is called that asks for this."""
+    return f"{_TRIAL}{wanted}" if isinstance(wanted, int) else f"{_SWEEP}{wanted}"
+
+
+def is_request(name: str) -> bool:
+    """Whether a file of this name asks for something."""
+    return name.startswith((_TRIAL, _SWEEP))
+
+
+def hand_in(folder: Path, name: str) -> None:
+    """Put a request that came from elsewhere, by its name, before the driver of the sweep in this folder."""
+    (folder / _FOLDER).mkdir(exist_ok=True)
+    (folder / _FOLDER / name).touch()
+
+
 def ask_to_stop(folder: Path, wanted: int | End) -> None:
     """Ask the driver of a sweep to stop a trial, by its number, or the sweep.
 
@@ -34,9 +50,7 @@ def ask_to_stop(folder: Path, wanted: int | End) -> None:
         folder: the sweep's.
         wanted: what.
     """
-    requests = folder / _FOLDER
-    requests.mkdir(exist_ok=True)
-    (requests / (f"{_TRIAL}{wanted}" if isinstance(wanted, int) else f"{_SWEEP}{wanted}")).touch()
+    hand_in(folder, request_name(wanted))
 
 
 def read_requests(folder: Path) -> StopRequests:

@@ -24,6 +24,11 @@ log = logging.getLogger(__name__)
 _PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs"}
 """What reads and writes each kind of address."""
 
+_LOCAL: Final = "file:///"
+"""A folder that every machine sees, as an address: file:///nfs/lab."""
+
+_PLACES: Final = "a folder, file:///FOLDER, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
+
 _NOTE: Final = ".whole"
 _PROBE: Final = ".genotune-probe"
 _FIRST_PAUSE_S: Final = 1.0
@@ -140,6 +145,34 @@ class Storage(NamedTuple):
             if note is not None:
                 self._remove(note.folder)
 
+    def write(self, name: str, content: bytes) -> None:
+        """Make a file of this place hold these bytes: whoever reads it finds them, or what it held before.
+
+        Raises:
+            HaltError: the storage can't be written to, or was away for too long.
+        """
+        self._try(lambda system, root: _write_whole(system, f"{root}/{name}", content))
+
+    def read(self, name: str) -> bytes | None:
+        """What a file of this place holds; None: there is none.
+
+        Raises:
+            HaltError: it can't be read.
+        """
+        return self._try(lambda system, root: _read(system, f"{root}/{name}"))
+
+    def forget(self, name: str) -> None:
+        """Remove a file of this place; a storage that is away keeps it."""
+        self._remove(name)
+
+    def files(self) -> list[str]:
+        """The names of what lies in this place itself, in order; none where there is no such place.
+
+        Raises:
+            HaltError: it can't be read.
+        """
+        return sorted(self._try(_list))
+
     def clear(self) -> None:
         """Give back the space of what a writer that died left half written in this place itself."""
         whole = {note.folder for note in self.notes().values()}
@@ -165,14 +198,7 @@ class Storage(NamedTuple):
         self._replace(patience_s=min(self.patience_s, 2 * _FIRST_PAUSE_S))._try(probe)
 
     def _note(self, name: str) -> Note | None:
-        def read(system: Any, root: str) -> bytes | None:
-            path = f"{root}/{name}{_NOTE}"
-            try:
-                return bytes(system.cat_file(path))
-            except FileNotFoundError:
-                return None
-
-        text = self._try(read)
+        text = self.read(f"{name}{_NOTE}")
         if text is None:
             return None
         try:
@@ -218,16 +244,18 @@ def sizes_in(folder: Path) -> dict[str, int]:
 
 def place_fault(place: str) -> str | None:
     """What is wrong with the words that name a storage, as far as they alone tell; None: nothing."""
-    protocol, mark, rest = place.partition("://")
+    protocol, mark, rest = place.removeprefix(_LOCAL).partition("://")
     if not place.strip():
-        return "found an empty text; name a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX, or remove it."
+        return f"found an empty text; name {_PLACES}, or remove it."
     if mark and (protocol not in _PACKAGES or not rest.strip("/")):
-        return f"found {masked(place)!r}; write a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX."
+        return f"found {masked(place)!r}; write {_PLACES}."
     return None
 
 
 def storage_at(place: str, folder: Path) -> Storage:
     """The storage that a spec in this folder names: a path or an address."""
+    if place.startswith(_LOCAL):
+        place = place.removeprefix("file://")
     if "://" in place:
         return Storage(place.rstrip("/"))
     return Storage(str((folder / Path(place).expanduser()).resolve()))
@@ -275,6 +303,23 @@ def _get(system: Any, root: str, *, path: str, file: Path) -> None:
 
 def _write(system: Any, path: str, content: bytes) -> None:
     system.pipe_file(path, content)
+
+
+def _write_whole(system: Any, path: str, content: bytes) -> None:
+    """An object of a bucket is there whole or not there; a file is written beside its place and then moved there."""
+    if "file" not in system.protocol:
+        _write(system, path, content)
+        return
+    draft = f"{path}.{secrets.token_hex(4)}"
+    _write(system, draft, content)
+    Path(draft).replace(path)
+
+
+def _read(system: Any, path: str) -> bytes | None:
+    try:
+        return bytes(system.cat_file(path))
+    except FileNotFoundError:
+        return None
 
 
 def _remove(system: Any, path: str) -> None:

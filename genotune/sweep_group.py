@@ -10,6 +10,7 @@ import gc
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from functools import cache, partial
@@ -20,14 +21,16 @@ from genotune import run as one
 from genotune.check import Checked, machines_at
 from genotune.check import check as check_one
 from genotune.cluster_file import read_cluster_file
+from genotune.data.remote import is_url
 from genotune.errors import HaltError, SweepError, UserError
+from genotune.events import JOURNAL_FILE
 from genotune.extension import extended_budget, higher
 from genotune.face import Face, Outcome
 from genotune.facts import check_files_alike, sweep_facts
 from genotune.going_on import AS_IT_STANDS, GoingOn, agreed_limits
 from genotune.group_plan import GroupForecast, Planner, forecast
 from genotune.group_scores import MemberOutcome, table_text
-from genotune.journal import JOURNAL_FILE, read_events, read_state
+from genotune.journal import read_events, read_state
 from genotune.kept_spec import keep_spec, read_kept
 from genotune.machines import this_machine
 from genotune.node_types import Fleet
@@ -37,12 +40,14 @@ from genotune.settings import build
 from genotune.shared_store import let_go_of_stores
 from genotune.spec import GroupSpec, Member, Spec, read_sweeps
 from genotune.sweep_state import SweepState
-from genotune.sweep_storage import check_storage
+from genotune.sweep_storage import check_storage, fetch_sweep
 from genotune.workspace import GROUP_FILE, find_sweep, workspace_of
 
 log = logging.getLogger(__name__)
 
 TABLE_FILE: Final = "sweeps.tsv"
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 _LIMITS_FILE: Final = "limits.json"
 """In a group's folder: limits of each sweep's budget that were raised since it began."""
@@ -118,7 +123,13 @@ def check(path: Path, *, address: str | None = None, cluster: Path | None = None
 
 
 def run(
-    path: Path, *, workspace: Path | None, address: str | None, face: GroupFace, cluster: Path | None = None
+    path: Path,
+    *,
+    workspace: Path | None,
+    address: str | None,
+    face: GroupFace,
+    cluster: Path | None = None,
+    name: str | None = None,
 ) -> Outcome | GroupOutcome:
     """The sweep, or all sweeps, that a file describes, to their registered winners.
 
@@ -128,26 +139,33 @@ def run(
         address: of a Ray to join.
         face: told what happens.
         cluster: a file with prices, and with the node types that the Ray at the address may start.
+        name: of the sweep, or the group, which goes on if it has begun, here or in its storage; None: a new one's.
 
     Raises:
         UserError: the spec, the data or the machines don't allow it; or a sweep of the group failed.
         KeyboardInterrupt: it was interrupted; `resume` goes on from there.
     """
+    check_name(name)
     group = read_sweeps(path)
     is_local = address is None and not os.environ.get("RAY_ADDRESS")
     prices, fleet = _said_by(cluster, is_local=is_local)
     if isinstance(group, Spec):
-        return one.run(group, workspace=workspace, address=address, face=face, prices=prices, fleet=fleet)
+        return one.run(group, workspace=workspace, address=address, face=face, prices=prices, fleet=fleet, name=name)
+    ray = partial(ray_session, address, fleet=fleet)
     trial_hour_costs(forecast(group, [this_machine()] if is_local else []).first, prices)
     check_storage(group.members[0].spec)
     sweep_id = one.new_id()
-    folder = workspace_of(group.members[0].spec, workspace) / "sweeps" / f"{group.name}-{sweep_id}"
-    folder.mkdir(parents=True)
-    keep_spec(folder, group.text, group.code)
+    folder = workspace_of(group.members[0].spec, workspace) / "sweeps" / (name or f"{group.name}-{sweep_id}")
     members = {member.name: f"{group.name}-{member.name}-{sweep_id}" for member in group.members}
+    if name is not None:  # they are found again by it where nothing else is left
+        members = {member.name: f"{name}-{member.name}" for member in group.members}
+        if (folder / GROUP_FILE).exists():
+            return _go_on(folder, ray=ray, face=face, going_on=GoingOn(spec_path=path.resolve()))
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_spec(folder, group.text, group.code)
     kept = {"spec_path": str(path.resolve()), "members": members}
     _write_whole(folder / GROUP_FILE, kept | {"prices": None if prices is None else prices.model_dump(mode="json")})
-    return _drive(group, folder, ray=partial(ray_session, address, fleet=fleet), face=face)
+    return _drive(group, folder, ray=ray, face=face)
 
 
 def _said_by(cluster: Path | None, *, is_local: bool) -> tuple[Prices | None, Fleet | None]:
@@ -176,7 +194,8 @@ def resume(
     """Go on with a sweep, or with a group where it stands; what is finished is not done again.
 
     Args:
-        sweep: its folder, its name in the workspace, or the beginning of one that is unique.
+        sweep: its folder, its place in a storage (s3://BUCKET/PREFIX/SWEEP), its name in the workspace, or the
+            beginning of one that is unique.
         workspace: where to look for it.
         address: of a Ray to join.
         face: told what happens.
@@ -195,11 +214,17 @@ def resume(
         raise SweepError(message)
     fleet = None if cluster is None else read_cluster_file(cluster).fleet
     ray = partial(ray_session, address, fleet=fleet)
-    folder = find_sweep(sweep, workspace_of(None, workspace))
+    root = workspace_of(None, workspace)
+    folder = fetch_sweep(sweep, root) if is_url(sweep) else find_sweep(sweep, root)
     if not (folder / GROUP_FILE).exists():
         return one.go_on(folder, ray=ray, face=face, going_on=going_on)
+    return _go_on(folder, ray=ray, face=face, going_on=going_on)
+
+
+def _go_on(folder: Path, *, ray: RaySession, face: GroupFace, going_on: GoingOn) -> GroupOutcome:
+    """A group, where it stands."""
     text, code = read_kept(folder)
-    group = read_sweeps(Path(_kept(folder)["spec_path"]), text=text, code=code)
+    group = read_sweeps(going_on.spec_path or Path(_kept(folder)["spec_path"]), text=text, code=code)
     assert isinstance(group, GroupSpec), folder
     before = _limits(folder)
     limits = before | agreed_limits(group, [before], going_on, sweep=folder.name)
@@ -248,9 +273,9 @@ def _drive_member(drive: _Drive, member: Member, *, number: int) -> MemberOutcom
 
 def _start_or_go_on(drive: _Drive, member: Member) -> None:
     folder = drive.folders[member.name]
-    if _state(folder).facts:
+    if one.begun(member.spec, folder):
         # The file of the group was held against what it began with already.
-        going_on = GoingOn(_raised(drive, folder), as_it_began=True)
+        going_on = GoingOn(_raised(drive, folder), as_it_began=True, spec_path=drive.group.path)
         one.go_on(folder, ray=drive.ray, face=drive.face, going_on=going_on)
         return
     plan = drive.planner.plan(member.spec)
@@ -262,6 +287,16 @@ def _start_or_go_on(drive: _Drive, member: Member) -> None:
             check_files_alike(facts["files"], before)
             break
     one.start(plan, folder, facts=facts, ray=drive.ray, face=drive.face, limits=drive.limits)
+
+
+def check_name(name: str | None) -> None:
+    """Nothing, if a folder can be called so.
+
+    Raises:
+        UserError: it can't.
+    """
+    if name is not None and not _NAME.fullmatch(name):
+        raise UserError(f"--as {name}: no name for a sweep; write letters, digits, '.', '_' and '-', e.g. yeast-1.")
 
 
 def _raised(drive: _Drive, folder: Path) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from typing import Any, Literal, NamedTuple
 import yaml
 
 from genotune.errors import SweepError
+from genotune.events import JOURNAL_FILE
 from genotune.front import Front, Objective, checkpoint_of, front_of, objectives_of, standing_of
 from genotune.generations import generation_words
-from genotune.journal import JOURNAL_FILE, JournalReader, is_held
+from genotune.journal import JournalReader, is_held
 from genotune.limits import Spent, spent_of
 from genotune.settings import build
 from genotune.spec.schema import Budget
@@ -112,13 +113,17 @@ class Watch:
         self._folder = folder
         self._reader = JournalReader(folder)
 
-    def look(self) -> SweepView:
+    def look(self, *, at_work: bool | None = None) -> SweepView:
         """The sweep as it stands now.
+
+        Args:
+            at_work: whether a driver is; None: as the journal's lock tells.
 
         Raises:
             SweepError: a line of its journal is no event.
         """
-        at_work = is_held(self._folder)  # asked first: a driver writes its last word, then lets go
+        if at_work is None:
+            at_work = is_held(self._folder)  # asked first: a driver writes its last word, then lets go
         self._reader.read_on()
         state = self._reader.state
         objective = state.facts.get("objective", {})
@@ -134,13 +139,9 @@ class Watch:
         )
 
 
-def view_of(folder: Path) -> SweepView:
-    """A sweep as it stands.
-
-    Raises:
-        SweepError: a line of its journal is no event.
-    """
-    return Watch(folder).look()
+def view_of(folder: Path, *, at_work: bool | None = None) -> SweepView:
+    """A sweep as it stands; arguments and errors are those of `Watch.look`."""
+    return Watch(folder).look(at_work=at_work)
 
 
 def sweeps_in(workspace: Path) -> list[SweepView]:

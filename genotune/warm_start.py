@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genotune.errors import SweepError
-from genotune.journal import JOURNAL_FILE, Journal
+from genotune.events import JOURNAL_FILE
+from genotune.journal import Journal
 from genotune.plan import SweepPlan
 from genotune.tracking import resolve_tracking_uri
 from genotune.tracking.earlier import EarlierSweep, EarlierTrial, from_journal, from_mlflow, picks_of

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from genotune.errors import SweepError
-from genotune.journal import JOURNAL_FILE
+from genotune.events import JOURNAL_FILE
 from genotune.spec import Spec
 
 GROUP_FILE: Final = "group.json"

@@ -1,5 +1,6 @@
 """Sweeps as processes of their own, and what they leave behind."""
 
+import contextlib
 import json
 import os
 import signal
@@ -92,13 +93,13 @@ def text_of(value):
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def start(tiny, tmp_path, *arguments):
+def start(tiny, tmp_path, *arguments, **environment):
     """A driver in a process of its own, which a person may interrupt, even where a shell started the tests with '&'."""
     command = [sys.executable, "-m", "genotune.cli", *map(str, arguments)]
     return subprocess.Popen(
         command,
         cwd=tmp_path,
-        env=clean_environment(),
+        env={**clean_environment(), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -130,6 +131,13 @@ def session_members(session):
         if int(fields[3]) == session and fields[0] != "Z":
             members.append(int(path.parent.name))
     return members
+
+
+def kill_session(session):
+    """End a session with all its processes at once."""
+    for pid in session_members(session):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def assert_nothing_is_left_of(session):

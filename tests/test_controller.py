@@ -7,8 +7,9 @@ import pytest
 
 from genotune.controller import Controller, trial_seed
 from genotune.errors import SweepError
+from genotune.events import JOURNAL_FILE
 from genotune.failing import FAILED_AT_FIRST, check_outcome
-from genotune.journal import JOURNAL_FILE, Journal
+from genotune.journal import Journal
 from genotune.limits import Limits
 from genotune.settings import build
 from genotune.tuning import SchedulerSettings, SearchSettings

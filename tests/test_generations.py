@@ -6,9 +6,10 @@ import pytest
 
 from genotune.controller import Controller
 from genotune.errors import SweepError
+from genotune.events import JOURNAL_FILE
 from genotune.failing import FAILED_AT_FIRST
 from genotune.generations import generation_words
-from genotune.journal import JOURNAL_FILE, Journal
+from genotune.journal import Journal
 from genotune.limits import Limits
 from genotune.settings import build
 from genotune.tuning import SchedulerSettings, SearchSettings

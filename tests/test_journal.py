@@ -13,7 +13,8 @@ import time
 import pytest
 
 from genotune.errors import HaltError, SweepError
-from genotune.journal import JOURNAL_FILE, Journal, is_held, read_events, read_state
+from genotune.events import JOURNAL_FILE
+from genotune.journal import Journal, is_held, read_events, read_state
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from genotune.journal import JOURNAL_FILE, read_state
+from genotune.events import JOURNAL_FILE
+from genotune.journal import read_state
 from genotune.limits import Limits, budget_words, limit_words, limits_of, spent_budget, spent_of
 from genotune.money import Money
 from genotune.settings import build

@@ -6,7 +6,8 @@ from typing import get_args
 import pytest
 
 from genotune.controller import Controller
-from genotune.journal import JOURNAL_FILE, Journal
+from genotune.events import JOURNAL_FILE
+from genotune.journal import Journal
 from genotune.limits import Limits
 from genotune.settings import build
 from genotune.tuning import SchedulerSettings, SearchSettings

@@ -6,8 +6,9 @@ import pytest
 from test_replay import SCHEDULERS, SEARCHES, story
 
 from genotune.controller import Controller
+from genotune.events import JOURNAL_FILE
 from genotune.front import front_of
-from genotune.journal import JOURNAL_FILE, Journal
+from genotune.journal import Journal
 from genotune.judging import Judge
 from genotune.limits import Limits
 from genotune.settings import build

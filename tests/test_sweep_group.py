@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -124,6 +125,29 @@ def test_a_group_that_is_killed_goes_on_where_it_stood_and_comes_to_the_same_end
     pd.testing.assert_frame_equal(
         pd.read_csv(group / "sweeps.tsv", sep="\t")[columns], pd.read_csv(expected, sep="\t")[columns]
     )
+
+
+@pytest.mark.slow
+def test_a_group_whose_machine_is_lost_goes_on_by_the_same_command(genotune, spec_of, tmp_path):
+    spec = spec_of(traits=["weight", "length"])
+    spec.write_text(spec.read_text() + f"storage: {tmp_path / 'kept'}\n")
+    process = start(spec, tmp_path, "run", spec, "--as", "lost")
+    wait_for(tmp_path, lambda state: state.facts.get("group", {}).get("member") == "length", process, timeout_s=300)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    group, members = folders(tmp_path)
+    assert (group.name, members["weight"].name) == ("lost", "lost-weight")
+    first = (members["weight"] / "journal.jsonl").read_bytes()
+    for folder in (group, *members.values()):
+        shutil.rmtree(folder)
+    result = genotune("run", spec, "--as", "lost", timeout_s=600)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "mice: 2 of 2 sweeps have a winner" in result.stdout
+    assert (members["weight"] / "journal.jsonl").read_bytes() == first
+    assert [len(events(folder, "proposed")) for folder in members.values()] == [2, 2]
+    again = genotune("run", spec, "--as", "lost", timeout_s=600)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert [len(events(folder, "proposed")) for folder in members.values()] == [2, 2]
 
 
 @pytest.mark.slow

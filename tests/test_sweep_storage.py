@@ -70,6 +70,61 @@ def test_a_sweep_whose_checkpoints_are_all_lost_on_its_machine_goes_on_from_the_
     assert_record_is_complete(tmp_path, state)
 
 
+def test_a_sweep_whose_machine_is_lost_goes_on_on_another_by_the_same_command(genotune, edited, tmp_path, expected, s3):
+    """The other has the spec and its data elsewhere, and nothing of the sweep."""
+    edited(*LONG)
+    spec = edited((ONE, f"{ONE}storage: s3://box/lab\n"))
+    project = [path for path in tmp_path.iterdir() if path.is_file()]
+    process = start(spec, tmp_path, "run", spec, "--as", "lost")
+    folder = wait_for(tmp_path, lambda state: 1 in state.trials and bool(state.trials[1].curve), process, timeout_s=300)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert_nothing_is_left_of(process.pid)
+    assert folder.name == "lost"
+    n_before = len(events(folder, "decision"))
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in project:
+        path.rename(other / path.name)
+    shutil.rmtree(folder)
+    result = genotune("run", other / "tiny.yaml", "--as", "lost", timeout_s=600)
+    assert result.returncode == 0, result.stdout + result.stderr
+    state = read_state(folder)
+    assert curves(state) == curves(expected)
+    assert {**state.winner} == {**expected.winner}
+    assert state.scores == expected.scores
+    assert len(events(folder, "decision")) == 60 > n_before
+    assert_record_is_complete(tmp_path, state)
+    again = genotune("run", other / "tiny.yaml", "--as", "lost")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert len(events(folder, "driver_started")) == 2, "a finished sweep is only told again"
+    changed = other / "tiny.yaml"
+    changed.write_text(changed.read_text().replace("trials: 2", "trials: 3"))
+    refused = genotune("run", changed, "--as", "lost")
+    assert refused.returncode == 2
+    assert "no longer says what lost began with:\n  budget.trials: 2 when the sweep began, 3 now" in refused.stderr
+
+
+def test_a_sweep_is_brought_back_from_its_place_in_the_storage(genotune, edited, tmp_path, s3):
+    spec = edited(("trials: 5", "trials: 2"))
+    process = start(spec, tmp_path, "run", spec, "--as", "lost", GENOTUNE_STORAGE="s3://box/lab")
+    folder = wait_for(tmp_path, lambda state: 1 in state.trials, process, timeout_s=300)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert_nothing_is_left_of(process.pid)
+    shutil.rmtree(folder)
+    result = genotune("resume", "s3://box/lab/lost")
+    assert result.returncode == 2
+    assert "lost: its checkpoints are at s3://box/lab. To go on: GENOTUNE_STORAGE=s3://box/lab" in result.stderr
+    result = genotune("resume", "s3://box/lab/other")
+    assert result.returncode == 2
+    assert "s3://box/lab/other: no sweep is there. Name its place as PLACE/SWEEP" in result.stderr
+    process = start(spec, tmp_path, "resume", "s3://box/lab/lost", GENOTUNE_STORAGE="s3://box/lab")
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, output + errors
+    assert read_state(folder).status == "complete"
+
+
 def test_a_storage_keeps_the_best_and_the_last_of_each_trial_and_what_the_winner_was_refitted_to(
     genotune, edited, tmp_path, s3
 ):
@@ -82,7 +137,9 @@ def test_a_storage_keeps_the_best_and_the_last_of_each_trial_and_what_the_winner
     } | {"refitted"}
     notes = [key for key in s3.keys("box", f"lab/{folder.name}/") if key.endswith(".whole")]
     assert {key.removeprefix(f"lab/{folder.name}/").removesuffix(".whole") for key in notes} == here
-    contents = {key.split(f"lab/{folder.name}/")[1] for key in s3.keys("box") if not key.endswith(".whole")}
+    everything = {key.split(f"lab/{folder.name}/")[1] for key in s3.keys("box") if not key.endswith(".whole")}
+    contents = {key for key in everything if not key.startswith("journal/")}
+    assert everything - contents == {"journal/00001-0000000001", "journal/spec.yaml", "journal/code.json"}
     n_files = sum(1 for name in here for path in (folder / name).rglob("*") if path.is_file())
     assert len(contents) == n_files
 

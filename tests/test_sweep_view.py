@@ -6,7 +6,8 @@ import math
 import pytest
 
 from genotune.errors import SweepError
-from genotune.journal import JOURNAL_FILE, Journal
+from genotune.events import JOURNAL_FILE
+from genotune.journal import Journal
 from genotune.sweep_view import Watch, plain_sweep, sweeps_in, trial_of, view_of
 
 FACTS = {

@@ -286,17 +286,18 @@ def test_a_file_that_is_not_utf_8_is_told_with_the_line(faults):
         (
             "{concurrent: 1}",
             "{concurrent: 1}\nstorage: ftp://me:hush@host/sweeps",
-            "24: storage: found 'ftp://***@host/sweeps'; write a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX.",
+            "24: storage: found 'ftp://***@host/sweeps'; write a folder, file:///FOLDER, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX.",
         ),
         (
             "{concurrent: 1}",
             "{concurrent: 1}\nstorage: s3://",
-            "24: storage: found 's3://'; write a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX.",
+            "24: storage: found 's3://'; write a folder, file:///FOLDER, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX.",
         ),
         (
             "{concurrent: 1}",
             "{concurrent: 1}\nstorage: ''",
-            "24: storage: found an empty text; name a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX, or remove it.",
+            "24: storage: found an empty text; name a folder, file:///FOLDER, s3://BUCKET/PREFIX or "
+            "gs://BUCKET/PREFIX, or remove it.",
         ),
         (
             "name: tiny",
