@@ -20,6 +20,9 @@ class Face(Protocol):
     def note(self, text: str) -> None:
         """Something that a person should know though nothing is wrong."""
 
+    def wait(self, text: str) -> None:
+        """What trials wait for has changed; '': they don't any more."""
+
     def trials(self, controller: Controller) -> None:
         """Something may have changed; called often."""
 

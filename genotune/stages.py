@@ -1,5 +1,6 @@
 """The stages of a sweep: its data are read, its trials run, its winner is chosen, fitted again and tested."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,7 +19,9 @@ from genotune.front import write_front
 from genotune.generations import generation_words
 from genotune.journal import Journal
 from genotune.limits import limits_of
+from genotune.machine_wait import MachineWait, ask_autoscaler, first_machine_awaited
 from genotune.machines import MachineSize, trials_at_once
+from genotune.monitoring import Monitoring
 from genotune.node_types import Fleet
 from genotune.plan import SweepPlan, check_resources
 from genotune.ray_session import RaySession, Session
@@ -50,7 +53,8 @@ def work(plan: SweepPlan, journal: Journal, *, ray: RaySession, face: Face) -> S
         vetted = plan.data.vet(plan.fold, plan.folds + plan.trial_folds)
         plan = plan.without(vetted.left_out)
         _tell(vetted.notes, face)
-        store, quality = shared_store(plan, face)
+        with _machine_awaited(session, face):
+            store, quality = shared_store(plan, face)
         _keep_quality(journal, vetted.quality.joined(quality))
         sweep(plan, journal, store, session=session, face=face)
         stored = _stored(storage)
@@ -109,13 +113,17 @@ def sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, session: Ses
         storage=storage.part("trials") if (storage := storage_of(plan.spec, folder)) else None,
         generation_epochs=settings.scheduler.generation_epochs,
     )
+    monitoring, wait = None, None
+    if session.goes_on:  # nobody watches a Ray that ends with the sweep
+        wait = MachineWait(face.wait, ask_autoscaler)
+        monitoring = Monitoring(journal, metric=judge.metric, direction=judge.direction)
     tune_run = TuneRun(
         folder=folder / "ray",
         families={
             name: FamilyPlan(forecast.resources, forecast.max_epochs) for name, forecast in plan.families.items()
         },
         retries=settings.trials.retries,
-        on_change=lambda: face.trials(controller),
+        on_change=lambda: _tell_change(controller, face=face, monitoring=monitoring, wait=wait),
         n_at_once=lambda: n_at_once(plan, ray_machines(), session.fleet),
         ray_goes_on=session.goes_on,
     )
@@ -123,9 +131,27 @@ def sweep(plan: SweepPlan, journal: Journal, store: SharedStore, *, session: Ses
     _tell(tuple((journal.state.learned_before or {}).get("notes", ())), face)
     face.stage("Running trials")
     run_sweep(controller, store, setup=setup, run=tune_run)
+    if monitoring is not None:
+        monitoring.tell(at_once=True)
     if setup.generation_epochs is not None:
         setup.give_space_back(journal.state.trials)
     face.trials(controller)
+
+
+def _machine_awaited(session: Session, face: Face) -> contextlib.AbstractContextManager[None]:
+    if session.is_private:
+        return contextlib.nullcontext()
+    return first_machine_awaited(face.note, ask_autoscaler, lambda: sum(machine.cpus for machine in ray_machines()))
+
+
+def _tell_change(
+    controller: Controller, *, face: Face, monitoring: Monitoring | None, wait: MachineWait | None
+) -> None:
+    if wait is not None:
+        wait.look(controller.journal.state)
+    face.trials(controller)
+    if monitoring is not None:
+        monitoring.tell()
 
 
 def n_at_once(plan: SweepPlan, machines: Sequence[MachineSize], fleet: Fleet | None) -> int:

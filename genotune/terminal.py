@@ -83,6 +83,7 @@ class Terminal:
         self._folder: Path | None = None
         self._group: GroupSpec | None = None
         self._draw_next_s = 0.0
+        self._waits = ""
         self._told = _Told()
 
     def stage(self, text: str) -> None:
@@ -102,6 +103,12 @@ class Terminal:
         """Say what a person should know though nothing is wrong."""
         self._stop_live()
         self._out.print(Text.assemble(("note ", "yellow"), text))
+
+    def wait(self, text: str) -> None:
+        """Say what trials wait for: in the table, or in a line where there is none."""
+        self._waits = text
+        if text and not self._out.is_terminal:
+            self.note(text)
 
     def trials(self, controller: Controller) -> None:
         """Redraw the table, or say in lines which trials ended since the last call."""
@@ -199,7 +206,8 @@ class Terminal:
                     draw_words(trial),
                 )
         families = family_lines(state, metric, now_s=time.time())
-        return Group(Text(self._head(state)), *map(Text, families), Text(self._rungs(controller)), table)
+        waits = [Text(self._waits, style="yellow")] if self._waits else []
+        return Group(Text(self._head(state)), *waits, *map(Text, families), Text(self._rungs(controller)), table)
 
     def _head(self, state: SweepState) -> str:
         assert self._plan is not None
