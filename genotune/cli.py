@@ -15,6 +15,7 @@ from typing import Annotated, Final
 
 import typer
 
+from genotune.cluster_commands import add_cluster_commands
 from genotune.raylet_watch import ray_loss
 from genotune.sweep_commands import add_sweep_commands
 
@@ -55,6 +56,15 @@ ClusterOption = Annotated[
     ),
 ]
 VerboseOption = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv says most.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from genotune.terminal import show_text
+        from genotune.versions import here
+
+        show_text(str(here()))
+        raise typer.Exit
 
 
 @app.command()
@@ -112,6 +122,15 @@ def run(
     workspace: WorkspaceOption = None,
     address: AddressOption = None,
     cluster: ClusterOption = None,
+    *,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="Of the sweep: the same command again goes on with it, from this workspace or from its storage.",
+        ),
+    ] = None,
     verbose: VerboseOption = 0,
 ) -> None:
     """Run the sweep, or each of a group: read the data, try, stop, choose, test on untouched contigs, record."""
@@ -120,12 +139,15 @@ def run(
     from genotune.terminal import Terminal
 
     with Terminal() as terminal:
-        run_spec(spec, workspace=workspace, address=address, face=terminal, cluster=cluster)
+        run_spec(spec, workspace=workspace, address=address, face=terminal, cluster=cluster, name=name)
 
 
 @app.command()
 def resume(
-    sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="Its name in the workspace, or its folder.")],
+    sweep: Annotated[
+        str,
+        typer.Argument(metavar="SWEEP", help="Its name in the workspace, its folder, or its place in a storage."),
+    ],
     workspace: WorkspaceOption = None,
     address: AddressOption = None,
     cluster: Annotated[
@@ -240,6 +262,16 @@ def ui(
 
 
 add_sweep_commands(app)
+add_cluster_commands(app)
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version, and Ray's.")
+    ] = False,
+) -> None:
+    """Tune models of the genome: one search-space file in, a fairly tested, recorded winner out."""
 
 
 def main() -> None:

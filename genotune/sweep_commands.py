@@ -1,15 +1,20 @@
 """The commands that look after sweeps from another terminal: list, status, stop, logs, sync."""
 
 import json
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from genotune.cluster_commands import AddressOption
+
 _FOLLOW_EVERY_S: Final = 0.5
 
-SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="Its name in the workspace, or its folder.")]
+SweepArgument = Annotated[
+    str, typer.Argument(metavar="SWEEP", help="Its name in the workspace, its folder, or its place in a storage.")
+]
 WorkspaceOption = Annotated[
     Path | None,
     typer.Option(help="Where sweeps are kept; else GENOTUNE_WORKSPACE, or .genotune here."),
@@ -27,8 +32,15 @@ def add_sweep_commands(app: typer.Typer) -> None:
     app.command("sync")(sync)
 
 
-def list_sweeps(workspace: WorkspaceOption = None, *, as_json: JsonOption = False) -> None:
-    """Name the sweeps of a workspace, the latest first: how far each is, and its best so far."""
+def list_sweeps(
+    workspace: WorkspaceOption = None, address: AddressOption = None, *, as_json: JsonOption = False
+) -> None:
+    """Name the sweeps of a workspace, the latest first: how far each is, and its best so far; or those of a cluster."""
+    if address is not None:
+        from genotune.cluster_commands import list_at
+
+        list_at(address, as_json=as_json)
+        return
     from genotune.sweep_tables import show_sweeps
     from genotune.sweep_view import plain_sweep, sweeps_in
     from genotune.terminal import show_text
@@ -47,11 +59,13 @@ def list_sweeps(workspace: WorkspaceOption = None, *, as_json: JsonOption = Fals
 def status(
     sweep: SweepArgument,
     workspace: WorkspaceOption = None,
+    address: AddressOption = None,
     *,
     as_json: JsonOption = False,
     follow: FollowOption = False,
 ) -> None:
     """Say how a sweep stands, with all of its trials; from any terminal, while it runs or after it died."""
+    from genotune.data.remote import is_url
     from genotune.errors import UserError
     from genotune.sweep_tables import follow_sweep, show_sweep, show_sweeps
     from genotune.sweep_view import Watch, plain_sweep, view_of
@@ -59,6 +73,16 @@ def status(
 
     if as_json and follow:
         raise UserError("--json and --follow: one of them; --json shows the sweep once.")
+    if follow and (address is not None or is_url(sweep)):
+        raise UserError("--follow: only of a sweep on this machine; `genotune logs -f` follows one on a cluster.")
+    if address is not None:
+        from genotune.cluster_commands import status_at
+
+        status_at(sweep, address, as_json=as_json)
+        return
+    if is_url(sweep):
+        _show_stored(sweep, as_json=as_json)
+        return
     folders, is_group = _folders(sweep, workspace)
     if as_json:
         plain = [plain_sweep(view_of(folder), with_trials=True) for folder in folders]
@@ -71,9 +95,25 @@ def status(
         show_sweep(view_of(folders[0]))
 
 
+def _show_stored(url: str, *, as_json: bool) -> None:
+    """How a sweep stands as its storage tells it."""
+    from genotune.stored_sweep import view_at
+    from genotune.sweep_tables import show_sweep
+    from genotune.sweep_view import plain_sweep
+    from genotune.terminal import show_text
+
+    with tempfile.TemporaryDirectory(prefix="genotune-") as folder:
+        view = view_at(url, Path(folder))
+        if as_json:
+            show_text(json.dumps({**plain_sweep(view, with_trials=True), "folder": url}, indent=2))
+        else:
+            show_sweep(view)
+
+
 def stop(
     sweep: SweepArgument,
     workspace: WorkspaceOption = None,
+    address: AddressOption = None,
     *,
     trial: Annotated[int | None, typer.Option(min=0, help="This trial alone; the sweep goes on.")] = None,
     choose: Annotated[
@@ -81,6 +121,7 @@ def stop(
     ] = False,
 ) -> None:
     """Stop a sweep, to go on later with `genotune resume`; or one of its trials, at the end of its epoch."""
+    from genotune.data.remote import is_url
     from genotune.errors import SweepError, UserError
     from genotune.journal import is_held
     from genotune.stop_requests import ask_to_stop
@@ -89,6 +130,17 @@ def stop(
 
     if trial is not None and choose:
         raise UserError("--trial and --choose: one of them; a sweep ends by --choose, a trial by --trial.")
+    if address is not None:
+        from genotune.cluster_commands import stop_at
+
+        stop_at(sweep, address, trial=trial, choose=choose)
+        return
+    if is_url(sweep):
+        from genotune.stored_sweep import ask_at
+
+        ask_at(sweep, trial if trial is not None else "choose" if choose else "interrupt")
+        show_text(f"Asked for it at {sweep}; the driver looks every few seconds.")
+        return
     folders, is_group = _folders(sweep, workspace)
     running = [folder for folder in folders if is_held(folder)]
     if is_group and not running:
@@ -114,18 +166,28 @@ def stop(
 def logs(
     sweep: SweepArgument,
     workspace: WorkspaceOption = None,
+    address: AddressOption = None,
     *,
     trial: Annotated[int | None, typer.Option(min=0, help="Of this trial; else of the driver.")] = None,
     follow: FollowOption = False,
 ) -> None:
     """Print what a sweep's driver, or the process of one of its trials, has written."""
-    from genotune.errors import SweepError
+    from genotune.errors import SweepError, UserError
     from genotune.journal import is_held
     from genotune.sweep_view import trial_of, view_of
     from genotune.terminal import show_text
     from genotune.trial import trial_name
     from genotune.trial_log import LOG_FILE
 
+    if address is not None:
+        if trial is not None:
+            raise UserError(
+                "--trial: the logs of trials lie on the machines that ran them; --address shows the driver's."
+            )
+        from genotune.cluster_commands import logs_at
+
+        logs_at(sweep, address, follow=follow)
+        return
     folder = _folder(sweep, workspace)
     if trial is None:
         path = folder / "driver.log"

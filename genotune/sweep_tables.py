@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from genotune.cluster_jobs import SweepJob
 from genotune.front import front_words, further_cells
 from genotune.summary import (
     draw_words,
@@ -29,6 +30,15 @@ _SHORTEST: Final = 16
 """Characters of those that are shown at least."""
 _BETWEEN: Final = 2
 """Characters between two columns."""
+
+
+def show_submitted(jobs: Sequence[SweepJob]) -> None:
+    """A table of the sweeps that were submitted to a cluster."""
+    table = _table("sweep", "status", "submitted", "ran for", "spec")
+    for job in jobs:
+        began = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.began_s))
+        table.add_row(job.name, job.status, began, duration((job.ended_s or time.time()) - job.began_s), job.spec)
+    _console().print(_with_whole_cells(table))
 
 
 def show_sweeps(views: Sequence[SweepView]) -> None:

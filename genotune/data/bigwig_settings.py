@@ -1,5 +1,6 @@
 """What a spec may say of tracks and their reference."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -157,6 +158,17 @@ class BigWigSettings(SourceSettings):
         if twice is not None:
             raise ValueError(f"the track {twice!r} is named twice; a track is one strand of one signal.")
         return strands
+
+    @property
+    def files(self) -> Mapping[tuple[str | int, ...], str]:
+        """See `SourceSettings.files`."""
+        kinds = {name: "path" if track.path is not None else "peaks" for name, track in self.tracks.items()}
+        return {
+            ("reference",): self.reference,
+            **{("tracks", name, kinds[name]): track.file for name, track in self.tracks.items()},
+            **{("peaks", name, "path"): peaks.path for name, peaks in self.peaks.items()},
+            **{("exclude", index): path for index, path in enumerate(self.exclude)},
+        }
 
     @property
     def known_target(self) -> TargetKind:

@@ -1,5 +1,6 @@
 """What a spec says of the source `plink`: genotypes, samples and a trait."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
@@ -107,6 +108,21 @@ class PlinkSettings(SourceSettings):
         if self.keep_by == "summary" and self.summary_statistics is None:
             raise ValueError("keep_by: summary needs the table of another study; name it in summary_statistics.")
         return self
+
+    @property
+    def files(self) -> Mapping[tuple[str | int, ...], str]:
+        """See `SourceSettings.files`."""
+        named = {
+            "phenotypes": self.phenotypes,
+            "keep_samples": self.keep_samples,
+            "drop_samples": self.drop_samples,
+            "summary_statistics": self.summary_statistics,
+        }
+        return {
+            **{("genotypes", index): path for index, path in enumerate(self.genotypes)},
+            **{(name,): path for name, path in named.items() if path is not None},
+            **{("tables", name, "path"): table.path for name, table in self.tables.items()},
+        }
 
     @property
     def known_target(self) -> TargetKind | None:

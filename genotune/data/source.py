@@ -193,6 +193,11 @@ class SourceSettings(Settings, ABC):
 
     @property
     @abstractmethod
+    def files(self) -> Mapping[tuple[str | int, ...], str]:
+        """The files that the spec names, each a path, pattern or URL, by its keys below `data`."""
+
+    @property
+    @abstractmethod
     def known_target(self) -> TargetKind | None:
         """What kind of thing is predicted, where the settings alone say so."""
 
