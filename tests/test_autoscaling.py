@@ -142,13 +142,12 @@ class Cloud:
 
     def chunks_received(self, name):
         """How many chunks of objects came to an instance from others, as its Ray last wrote down."""
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:  # it may just be writing
+        for _ in range(10):  # it may just be writing
             for state in (self.folder / name).glob("session_2*/logs/debug_state.txt"):
                 found = re.search(r"num chunks received total: (\d+)\n", state.read_text())
                 if found:
                     return int(found[1])
-            time.sleep(0.1)
+            time.sleep(0.02)
         return 0
 
 
@@ -237,11 +236,16 @@ def test_a_sweep_brings_its_machines_survives_their_loss_and_lets_them_go(cloud,
     assert cloud.instances() == {}
     driver = drive("--as", "grown")
     folder = tmp_path / ".genotune" / "sweeps" / "grown"
-    wait_until(lambda: (folder / "journal.jsonl").exists() and read_state(folder).trials, driver, timeout_s=240)
-    time.sleep(
-        1
-    )  # until Rays have written down what came to them while data were read; no trial's process is there yet
-    while_read = {name: cloud.chunks_received(name) for name in cloud.instances()}
+    while_read = {}
+
+    def trials_begin():
+        """What came to machines while data were read is noted until then: the driver builds the store in between."""
+        if (folder / "journal.jsonl").exists() and read_state(folder).trials:
+            return True
+        while_read.update({name: cloud.chunks_received(name) for name in cloud.instances()})
+        return False
+
+    wait_until(trials_begin, driver, timeout_s=240)
     first = wait_until(lambda: len(alive := cloud.alive()) == 2 and alive, driver, timeout_s=240)
     lost, trial = wait_until(
         lambda: next(
