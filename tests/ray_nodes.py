@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,17 @@ from servers import free_port
 from sweeps import session_members
 
 _TIMEOUT_S = 120
+
+
+def chunks_received(folder):
+    """How many chunks of objects came to a node from others, as its Ray, in this folder, last wrote down."""
+    for _ in range(10):  # it may just be writing
+        for state in folder.glob("session_2*/logs/debug_state.txt"):
+            found = re.search(r"num chunks received total: (\d+)\n", state.read_text())
+            if found:
+                return int(found[1])
+        time.sleep(0.02)
+    return 0
 
 
 class RayNodes:
@@ -95,6 +107,7 @@ class RayNodes:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_health_check_period_ms": "1000",
             "RAY_health_check_failure_threshold": "5",
+            "RAY_debug_dump_period_milliseconds": "500",
         }
         log = Path(folder) / "start.log"
         with log.open("w") as output:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -12,40 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from builders import clean_environment
+from builders import YEAST_SPEC, YEAST_STORE_CHUNKS, clean_environment
 from genotune.journal import read_state
 from local_machines import HEAD
+from ray_nodes import chunks_received
 from servers import free_port
 from sweeps import assert_record_is_complete, events, kill_session, session_members
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(900)]
 
 TESTS = Path(__file__).parent
-YEAST = TESTS.parent / "search_spaces" / "demo" / "yeast_atac"
-SPEC = f"""\
-name: yeast
-data:
-  kind: bigwig
-  reference: {YEAST / "sacCer3.fa.gz"}
-  tracks:
-    cutsites: {{path: {YEAST / "cutsites.bw"}, transform: none}}
-  resolution_bp: 32
-  missing: zero
-  exclude: {YEAST / "exclude.bed"}
-split: {{by: contig, validation: [chrIX], test: [chrXII]}}
-models:
-  - family: poisson_cnn
-    params:
-      windows: {{length_bp: 1024, stride_bp: 2048, select: tiles}}
-      learning_rate: {{log_uniform: [1.0e-3, 1.0e-2]}}
-      channels: 8
-      n_blocks: 2
-search: {{kind: random, seed: 7}}
-scheduler: {{kind: none, max_epochs: 8}}
-budget: {{trials: 4}}
-resources: {{poisson_cnn: {{cpus: 1, gpus: 0}}}}
-trials: {{retries: 0}}
-"""
 EMPTY = (
     *("cluster_synced_files", "initialization_commands", "setup_commands", "head_setup_commands"),
     *("worker_setup_commands", "head_start_ray_commands", "worker_start_ray_commands"),
@@ -77,8 +52,6 @@ CLUSTER = {
     **{key: {} for key in ("auth", "file_mounts")},
     **{key: [] for key in EMPTY},
 }
-STORE_CHUNKS = 3
-"""The store takes 13.6 MB; objects cross from node to node in chunks of 5 MiB (ray 2.60)."""
 
 
 class Cloud:
@@ -141,14 +114,8 @@ class Cloud:
             kill_session(session)
 
     def chunks_received(self, name):
-        """How many chunks of objects came to an instance from others, as its Ray last wrote down."""
-        for _ in range(10):  # it may just be writing
-            for state in (self.folder / name).glob("session_2*/logs/debug_state.txt"):
-                found = re.search(r"num chunks received total: (\d+)\n", state.read_text())
-                if found:
-                    return int(found[1])
-            time.sleep(0.02)
-        return 0
+        """See `ray_nodes.chunks_received`."""
+        return chunks_received(self.folder / name)
 
 
 @pytest.fixture
@@ -190,7 +157,7 @@ def trial_in(session, folder):
 def drive(cloud, tmp_path):
     """Starts a driver of the yeast sweep on the cloud."""
     spec = tmp_path / "yeast.yaml"
-    spec.write_text(SPEC)
+    spec.write_text(YEAST_SPEC)
     drivers = []
 
     def start(*arguments):
@@ -236,16 +203,6 @@ def test_a_sweep_brings_its_machines_survives_their_loss_and_lets_them_go(cloud,
     assert cloud.instances() == {}
     driver = drive("--as", "grown")
     folder = tmp_path / ".genotune" / "sweeps" / "grown"
-    while_read = {}
-
-    def trials_begin():
-        """What came to machines while data were read is noted until then: the driver builds the store in between."""
-        if (folder / "journal.jsonl").exists() and read_state(folder).trials:
-            return True
-        while_read.update({name: cloud.chunks_received(name) for name in cloud.instances()})
-        return False
-
-    wait_until(trials_begin, driver, timeout_s=240)
     first = wait_until(lambda: len(alive := cloud.alive()) == 2 and alive, driver, timeout_s=240)
     lost, trial = wait_until(
         lambda: next(
@@ -268,10 +225,9 @@ def test_a_sweep_brings_its_machines_survives_their_loss_and_lets_them_go(cloud,
     assert log.count(f"trial {trial}: poisson_cnn") == 2
     assert log.count("epoch 1 of 8") == 1, "it went on from its checkpoint"
     assert_record_is_complete(tmp_path, state)
-    counts = {name: cloud.chunks_received(name) - while_read.get(name, 0) for name in cloud.instances()}
-    assert {*counts.values()} <= {STORE_CHUNKS, STORE_CHUNKS + 1}, (counts, "the store crosses once to each machine")
+    (new,) = cloud.instances().keys() - first
+    assert cloud.chunks_received(new) in (YEAST_STORE_CHUNKS, YEAST_STORE_CHUNKS + 1), "the store, once"
     deadline = time.monotonic() + 180
     while cloud.alive():
         assert time.monotonic() < deadline, "machines without work are let go"
         time.sleep(0.2)
-    assert len(cloud.instances()) <= 4
