@@ -5,6 +5,7 @@ shorter than a process's start that never stops: one process does all the work, 
 vain beside it. Here a trial whose process is starting waits for it, and the next trial takes the free one.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -31,3 +32,22 @@ def keep_starting_actors(tune_controller: Any) -> None:
         return False if is_starting else bool(reuse(trial))
 
     tune_controller._maybe_reuse_cached_actor = reuse_unless_starting
+
+
+def end_actors_that(tune_controller: Any, are_leaving: Callable[[Any], bool]) -> None:
+    """Keep no process of a trial that has ended where its machine is about to be taken away. As `keep_starting_actors`.
+
+    Args:
+        tune_controller: see there.
+        are_leaving: whether the machine of a trial's process is.
+    """
+    # A scheduler is handed a wrapper, and what is set on that reaches nobody.
+    tune_controller = getattr(tune_controller, "_tune_controller", tune_controller)
+    if not hasattr(tune_controller, "_maybe_cache_trial_actor") or hasattr(tune_controller, "_genotune_cache"):
+        return
+    cache = tune_controller._genotune_cache = tune_controller._maybe_cache_trial_actor
+
+    def cache_unless_leaving(trial: Any) -> bool:
+        return False if are_leaving(trial) else bool(cache(trial))
+
+    tune_controller._maybe_cache_trial_actor = cache_unless_leaving

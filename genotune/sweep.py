@@ -20,6 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from genotune.controller import BY_HAND, Controller
 from genotune.failing import check_outcome
+from genotune.leaving import LeavingMachines, draining_nodes
 from genotune.raylet_watch import ray_loss
 from genotune.shared_store import SharedStore
 from genotune.trial import TrialSetup
@@ -38,7 +39,7 @@ def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, 
         HaltError: a full disk, or a storage that is away, keeps trials from going on; a resume goes on.
     """
     with _reached(store, ray_goes_on=run.ray_goes_on) as reach, _interrupts_held() as interrupted:
-        decide, room = Decide(controller), Room(controller, run.n_at_once)
+        decide, room = Decide(controller, LeavingMachines(draining_nodes)), Room(controller, run.n_at_once)
         trainable = partial(_run_trial, reach=reach, setup=setup, scratch=run.folder / "workers", fit=run.fit)
         tuner = tune.Tuner(
             tune.with_resources(trainable, partial(_placement, run.families)),
@@ -55,7 +56,7 @@ def run_sweep(controller: Controller, store: SharedStore, *, setup: TrialSetup, 
                 storage_path=str(run.folder),
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=run.retries),
-                callbacks=[Watch(controller, run, interrupted, room=room, trials=setup.folder)],
+                callbacks=[Watch(controller, run, interrupted, room=room, trials=setup.folder, moving=decide.moving)],
             ),
         )
         try:

@@ -221,12 +221,12 @@ def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialS
     """
     from ray import tune
 
-    plan = plan_of(config, setup)
+    plan, node = plan_of(config, setup), this_node()
 
     def send(report: EpochReport) -> None:
         faulthandler.cancel_dump_traceback_later()
         log.info("epoch %d of %d: %s %.6g", report.epoch, plan.max_epochs, setup.judge.metric, report.value)
-        tune.report({**report._asdict(), "device": plan.device})
+        tune.report({**report._asdict(), "device": plan.device, "node": node})
         faulthandler.dump_traceback_later(setup.timeout_s, exit=True)
 
     # A hung process can't be asked to stop: this ends it from a thread of C, and Tune starts the trial again.
@@ -239,6 +239,13 @@ def run_in_tune(config: Mapping[str, Any], *, shared: SharedStore, setup: TrialS
         tune.report({"failure": str(error)})  # raised, it would be tried again, to the same end
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def this_node() -> str:
+    """Ray's id of the machine that this process is on."""
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def report_halt(error: BaseException, setup: TrialSetup) -> bool:

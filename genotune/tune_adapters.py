@@ -1,5 +1,6 @@
 """What Tune is given for a searcher, a scheduler and a logger: thin adapters that hand every step to the controller."""
 
+import logging
 import math
 import threading
 import time
@@ -13,14 +14,17 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher as TuneSearcher
 
-from genotune.actor_reuse import keep_starting_actors
+from genotune.actor_reuse import end_actors_that, keep_starting_actors
 from genotune.controller import Controller
 from genotune.errors import HaltError
+from genotune.leaving import LeavingMachines
 from genotune.lost_machines import LostMachines, node_of_actor, nodes_alive
 from genotune.spec import Resources
 from genotune.stop_requests import read_requests
 from genotune.trial_log import last_log_lines
 from genotune.trial_workers import fit_alone
+
+log = logging.getLogger(__name__)
 
 _LAST_LINES: Final = 30
 """Lines of a failed trial's log, and of its traceback, that go into the record."""
@@ -158,18 +162,27 @@ class Ask(_Live, TuneSearcher):
 class Decide(_Live, FIFOScheduler):
     """Tune has a result and asks whether the trial goes on.
 
+    Args:
+        controller: of the sweep.
+        leaving: machines that are about to go.
+
     Attributes:
         halt: what no trial gets past, once a trial has told of it.
+        moving: trials that left a machine which is about to go, to go on elsewhere.
     """
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Controller, leaving: LeavingMachines) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._controller = controller
+        self._leaving = leaving
         self.halt: HaltError | None = None
+        self.moving: set[int] = set()
+        self._nodes: dict[str, str] = {}
 
     def on_trial_add(self, tune_controller: object, trial: Trial) -> None:  # noqa: ARG002
         """A trial was made of a configuration."""
         keep_starting_actors(tune_controller)
+        end_actors_that(tune_controller, self._is_leaving)
 
     def choose_trial_to_run(self, tune_controller: object) -> Trial | None:  # noqa: ARG002
         """None: Tune starts those that wait in their order, and needn't look through all that there were."""
@@ -192,19 +205,35 @@ class Decide(_Live, FIFOScheduler):
         action = self._controller.report(
             _number(trial), result["epoch"], value=result["value"], metrics=metrics, checkpoint=result["checkpoint"]
         )
+        self._nodes[trial.trial_id] = result.get("node", "")
+        if action == "continue" and self._is_leaving(trial):
+            log.info("%s goes on elsewhere: its machine is about to be taken away", name_of(trial))
+            self.moving.add(_number(trial))
+            return str(TrialScheduler.STOP)
         # A trial that pauses is another one to Tune when it goes on: so it holds no machine until then.
         return str(TrialScheduler.CONTINUE if action == "continue" else TrialScheduler.STOP)
+
+    def _is_leaving(self, trial: Trial) -> bool:
+        return self._leaving.has(self._nodes.get(trial.trial_id, ""))
 
 
 class Watch(_Live, Callback):
     """Tune says what became of a trial; and at each turn of its loop a signal or a request may end the sweep."""
 
     def __init__(
-        self, controller: Controller, run: TuneRun, interrupted: threading.Event, *, room: Room, trials: Path
+        self,
+        controller: Controller,
+        run: TuneRun,
+        interrupted: threading.Event,
+        *,
+        room: Room,
+        trials: Path,
+        moving: set[int],
     ) -> None:
         self._controller = controller
         self._run = run
         self._room = room
+        self._moving = moving
         self._interrupted = interrupted
         self._trials = trials
         self._given_back: Counter[int] = Counter()
@@ -237,8 +266,13 @@ class Watch(_Live, Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
         """Tune is done with a trial."""
-        self._room.waits_no_more(_number(trial))
-        self._controller.ended(_number(trial))
+        number = _number(trial)
+        self._room.waits_no_more(number)
+        if number in self._moving:
+            self._moving.remove(number)
+            self._controller.give_back(number)
+        else:
+            self._controller.ended(number)
         _forget_metrics(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002

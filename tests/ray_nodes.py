@@ -75,6 +75,11 @@ class RayNodes:
         self.metrics[self.nodes[-1]] = f"http://127.0.0.1:{port}/metrics"
         return self.nodes[-1]
 
+    def node_id(self, session):
+        """Ray's id of a node."""
+        (state,) = self.folders[session].glob("session_2*/logs/debug_state.txt")
+        return re.search(r'"ray\.io/node-id":"([0-9a-f]+)"', state.read_text())[1]
+
     def lose(self, session):
         """A node is gone, with all its processes at once, those first that have left its session."""
         for pid in [*self.others_of(session), *session_members(session)]:

@@ -33,7 +33,7 @@ def test_of_a_trial_that_has_ended_tune_keeps_its_last_result_and_no_statistics(
     from genotune.tune_adapters import Room, TuneRun, Watch
 
     run = TuneRun(tmp_path, {}, retries=0, on_change=int, n_at_once=int, ray_goes_on=False)
-    watch = Watch(controller, run, threading.Event(), room=Room(controller, int), trials=tmp_path)
+    watch = Watch(controller, run, threading.Event(), room=Room(controller, int), trials=tmp_path, moving=set())
     trial = Trial("a trial", stub=True, config={"trial": controller.next_task().trial})
     for epoch in (1, 2):
         trial.update_last_result({"value": 0.5, "training_iteration": epoch})
