@@ -61,8 +61,8 @@ def main() -> None:
         events = _prepare(folder, load)
         n_metrics = sum(len(event.values["metrics"]) + 1 for event in events if event.kind == "report")
         print(f"{load.n_trials:,} trials, {N_REPORTS} reports of each, {n_metrics:,} metrics, {len(events):,} events")
-        for store in ("sqlite", "server on PostgreSQL"):
-            for _ in range(arguments.rounds):
+        for _ in range(arguments.rounds):
+            for store in ("sqlite", "server on PostgreSQL"):
                 with _store(store, folder) as uri:
                     after, while_it_runs = _after(folder, uri), _in_parts(events, uri, arguments.events_at_once)
                 for way, taken in (("after the sweep", after), ("as it runs", while_it_runs)):
