@@ -1,8 +1,9 @@
 """What comes from outside the driver: a store's way from node to node, and a PUT for each step that has a storage.
 
-Two nodes on this machine, each a raylet with an object store of its own: one puts a store, the other gets it. The bytes
-go through loopback, not a network, so this is what Ray's own copying allows. A PUT of 300 bytes goes to an S3 that moto
-plays on this machine, over HTTP: what is left when nothing is far away; a real S3 takes tens of milliseconds.
+Two nodes on this machine, each a raylet with an object store of its own: one puts a store, the other gets it. The
+bytes go through loopback, not a network, so this is what Ray's own copying allows. A PUT goes to an S3 that moto plays
+on this machine, over HTTP: what is left when nothing is far away; a real S3 takes tens of milliseconds. It carries one
+line of a journal, or 128 KiB: a part of the journal's copy is written again with each step, until it has 256.
 
     python benchmarks/node_terms.py
 """
@@ -67,8 +68,8 @@ def _get(holder: list[Any]) -> tuple[float, float]:
     return taken_s[0], taken_s[1]
 
 
-def put_ms(rounds: int) -> list[float]:
-    """Milliseconds by the clock of a PUT of 300 bytes."""
+def put_ms(n_bytes: int, *, rounds: int = 200) -> list[float]:
+    """Milliseconds by the clock of a PUT."""
     import pytest
 
     from s3_server import S3
@@ -81,7 +82,7 @@ def put_ms(rounds: int) -> list[float]:
         taken_ms = []
         for number in range(rounds):
             began_s = time.perf_counter()
-            files.pipe_file(f"kept/part-{number:06d}", b"x" * 300)
+            files.pipe_file(f"kept/part-{number:06d}", b"x" * n_bytes)
             taken_ms.append(1000 * (time.perf_counter() - began_s))
         return taken_ms[rounds // 10 :]
 
@@ -96,8 +97,10 @@ def main() -> None:
     print("a store from one node to another, two raylets on this machine:")
     speeds = transfer_gb_s(arguments.mb, arguments.rounds)
     print(f"  median {statistics.median(speeds):.2f} GB a second ({min(speeds):.2f} to {max(speeds):.2f})")
-    low, middle, high = statistics.quantiles(put_ms(200), n=4)
-    print(f"a PUT of 300 bytes to moto's S3 on this machine: {middle:.1f} ms (quartiles {low:.1f} to {high:.1f})")
+    for n_bytes in (300, 1 << 17):
+        low, middle, high = statistics.quantiles(put_ms(n_bytes), n=4)
+        print(f"a PUT of {n_bytes:,} bytes to moto's S3 on this machine:", end=" ")
+        print(f"{middle:.1f} ms (quartiles {low:.1f} to {high:.1f})")
 
 
 if __name__ == "__main__":
