@@ -34,6 +34,7 @@ def no_op_sweep(
     *,
     n_trials: int,
     n_reports: int,
+    n_metrics: int = 1,
     search: SearcherSettings | None = None,
     on_change: Callable[[SweepState], None] = lambda _: None,
 ) -> SweepState:
@@ -43,6 +44,7 @@ def no_op_sweep(
         folder: empty, or of such a sweep, which then goes on.
         n_trials: in all.
         n_reports: of each trial.
+        n_metrics: of each report.
         search: random if None.
         on_change: called with the state about every second and after each step.
     """
@@ -83,7 +85,7 @@ def no_op_sweep(
                 on_change=lambda: on_change(journal.state),
                 n_at_once=_n_cpus,
                 ray_goes_on=False,
-                fit=_report,
+                fit=functools.partial(_report, n_metrics=n_metrics),
             ),
         )
         assert recorder.finish(timeout_s=3600), "MLflow doesn't have all of it"
@@ -102,6 +104,15 @@ def _n_cpus() -> int:
     return int(ray.cluster_resources()["CPU"])
 
 
-def _report(config: Mapping[str, Any], _: SharedStore, *, plan: FitPlan, send: Callable[..., None], **__: Any) -> None:
+def _report(
+    config: Mapping[str, Any],
+    _: SharedStore,
+    *,
+    plan: FitPlan,
+    send: Callable[..., None],
+    n_metrics: int,
+    **__: Any,
+) -> None:
+    names = ["objective", *(f"metric_{number}" for number in range(1, n_metrics))]
     for epoch in range(1, plan.max_epochs + 1):
-        send(EpochReport(epoch, config["params"]["learning_rate"], {"objective": 1.0 / epoch}, ""))
+        send(EpochReport(epoch, config["params"]["learning_rate"], dict.fromkeys(names, 1.0 / epoch), ""))
