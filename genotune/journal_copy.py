@@ -33,6 +33,8 @@ _PLACE: Final = "journal"
 _REQUESTS: Final = "requests"
 _HOLDER: Final = "driver"
 _PART: Final = re.compile(r"(\d{5})-(\d{10})")
+_KEPT: Final = re.compile(r"[a-z]+\.(yaml|json)")
+"""Files beside the journal that belong to the sweep; not requests, nor what a writer that died had begun."""
 _PART_BYTES: Final = 1 << 18
 _BEAT_S: Final = 5.0
 LEASE_S: Final = 30.0
@@ -95,15 +97,6 @@ class _Holder(NamedTuple):
         return self.host == socket.gethostname() and self.began != "" and _began(self.pid) != self.began
 
 
-def holds_journal(place: Storage) -> bool:
-    """Whether a sweep's journal lies at its place in a storage.
-
-    Raises:
-        HaltError: the storage can't be read.
-    """
-    return any(_PART.fullmatch(name) for name in place.part(_PLACE).files())
-
-
 def bring_journal(place: Storage, folder: Path) -> bool:
     """Write the journal of a sweep, with its spec, into its folder, unless what lies there is as new; whether it did.
 
@@ -120,9 +113,8 @@ def bring_journal(place: Storage, folder: Path) -> bool:
     if not extent.driver or (path.exists() and extent.driver <= known):
         return False
     folder.mkdir(parents=True, exist_ok=True)
-    for name in place.part(_PLACE).files():
-        if not _PART.fullmatch(name) and name != _HOLDER:
-            (folder / name).write_bytes(place.part(_PLACE).read(name) or b"")
+    for name in filter(_KEPT.fullmatch, place.part(_PLACE).files()):
+        (folder / name).write_bytes(place.part(_PLACE).read(name) or b"")
     if path.exists():
         path.rename(path.with_name(f"journal-of-driver-{known}.jsonl"))
     draft = path.with_name(f".{JOURNAL_FILE}")

@@ -1,5 +1,6 @@
 """A sweep as its storage knows it: seen, and asked to stop, from any machine that may read and write there."""
 
+import tempfile
 from pathlib import Path
 
 from genotune.data.remote import masked
@@ -38,8 +39,6 @@ def ask_at(url: str, wanted: int | End) -> None:
     Raises:
         SweepError: no driver is at work on it, or it has no such trial.
     """
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="genotune-") as folder:
         view = view_at(url, Path(folder))
     if view.status != "running":

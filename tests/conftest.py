@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from builders import SPEC, clean_environment, write_genome
+from genotune.storage import Storage
 from servers import MlflowServer, find_postgres, running_postgres
 
 pytest_plugins = ["told_sweeps"]
@@ -71,6 +72,24 @@ def mlflow_server(postgres, tmp_path_factory):
     server = MlflowServer(postgres.uri, tmp_path_factory.mktemp("mlflow-server"))
     yield server
     server.kill()
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    """An S3 on this machine with an empty bucket `box`."""
+    from s3_server import S3  # it takes a while to come in
+
+    with S3(monkeypatch) as s3:
+        s3.make_bucket("box")
+        yield s3
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request, tmp_path, s3):
+    """A sweep's place, in either kind of storage, that nobody has written to."""
+    if request.param == "folder":
+        return Storage(str(tmp_path / "kept" / "sweep"), patience_s=0)
+    return Storage("s3://box/kept/sweep", patience_s=0)
 
 
 @pytest.fixture

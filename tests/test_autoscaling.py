@@ -16,7 +16,7 @@ from genotune.journal import read_state
 from local_machines import HEAD
 from ray_nodes import chunks_received
 from servers import free_port
-from sweeps import assert_record_is_complete, events, kill_session, session_members
+from sweeps import assert_record_is_complete, events, kill_session, session_members, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -160,26 +160,15 @@ def drive(cloud, tmp_path):
     spec.write_text(YEAST_SPEC)
     drivers = []
 
-    def start(*arguments):
-        command = [sys.executable, "-m", "genotune.cli", "run", str(spec), "--address", cloud.address]
-        driver = subprocess.Popen(
-            [*command, "--cluster", str(cloud.file), *arguments],
-            cwd=tmp_path,
-            env={
-                **clean_environment(),
-                "RAY_AUTH_MODE": "disabled",
-                "GENOTUNE_STORAGE": f"file://{tmp_path}/kept",
-                "PYTHONUNBUFFERED": "1",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def drive(*arguments):
+        command = ("run", spec, "--address", cloud.address, "--cluster", cloud.file, *arguments)
+        storage = f"file://{tmp_path}/kept"
+        told = {"RAY_AUTH_MODE": "disabled", "GENOTUNE_STORAGE": storage, "PYTHONUNBUFFERED": "1"}
+        driver = start(None, tmp_path, *command, **told)
         drivers.append(driver)
         return driver
 
-    yield start
+    yield drive
     for driver in drivers:
         kill_session(driver.pid)
         driver.wait()

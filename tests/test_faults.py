@@ -136,16 +136,7 @@ def test_a_trial_whose_node_is_gone_goes_on_on_another_from_its_checkpoint(edite
     spec = edited((ONE, f"{ONE}storage: {tmp_path / 'kept'}\n")) if "checkpoints" in loses else spec
     with RayNodes() as ray:
         first = ray.add()
-        command = [sys.executable, "-m", "genotune.cli", "run", str(spec), "--address", ray.address]
-        process = subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env={**clean_environment(), "RAY_AUTH_MODE": "disabled"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        process = start(spec, tmp_path, "run", spec, "--address", ray.address, RAY_AUTH_MODE="disabled")
         folder = wait_for(tmp_path, is_amid_trial(0), process, timeout_s=300)
         assert session_processes(first, "ImplicitFunc")
         ray.lose(first)

@@ -12,7 +12,7 @@ from genotune import leaving
 from genotune.journal import read_state
 from genotune.leaving import LeavingMachines
 from ray_nodes import RayNodes
-from sweeps import assert_record_is_complete, events, kill_session, session_processes
+from sweeps import assert_record_is_complete, events, kill_session, session_processes, start
 
 
 def test_ray_is_asked_every_few_seconds_at_most(monkeypatch):
@@ -45,15 +45,8 @@ def test_on_a_notice_a_trial_ends_its_epoch_goes_on_elsewhere_and_loses_nothing(
     nodes = [ray.add(), ray.add()]
     spec = YEAST_SPEC.replace("trials: 4", "trials: 2").replace("retries: 0", "retries: 0, concurrent: 1")
     (tmp_path / "yeast.yaml").write_text(spec)
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "genotune.cli", "run", "yeast.yaml", "--address", ray.address, "--as", "moved"],
-        cwd=tmp_path,
-        env={**clean_environment(), "RAY_AUTH_MODE": "disabled"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    arguments = ("run", "yeast.yaml", "--address", ray.address, "--as", "moved")
+    driver = start(None, tmp_path, *arguments, RAY_AUTH_MODE="disabled")
     folder = tmp_path / ".genotune" / "sweeps" / "moved"
     try:
         wait_until(driver, lambda: has_reported(folder))

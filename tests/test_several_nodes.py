@@ -1,15 +1,13 @@
 """A sweep on several nodes of one Ray: what each of them does of it, while one dies and another joins."""
 
-import subprocess
-import sys
 import time
 
 import pytest
 
-from builders import YEAST_SPEC, YEAST_STORE_CHUNKS, clean_environment
+from builders import YEAST_SPEC, YEAST_STORE_CHUNKS
 from genotune.journal import read_state
 from ray_nodes import RayNodes, chunks_received
-from sweeps import assert_record_is_complete, events, kill_session, session_processes
+from sweeps import assert_record_is_complete, events, kill_session, session_processes, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -25,15 +23,9 @@ def driver(ray, tmp_path):
     """Of the yeast sweep; its nodes may not try a trial twice."""
     nodes = [ray.add(), ray.add()]
     (tmp_path / "yeast.yaml").write_text(YEAST_SPEC.replace("trials: 4", "trials: 6"))
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "genotune.cli", "run", "yeast.yaml", "--address", ray.address, "--as", "spread"],
-        cwd=tmp_path,
-        env={**clean_environment(), "RAY_AUTH_MODE": "disabled", "GENOTUNE_STORAGE": f"file://{tmp_path}/kept"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    arguments = ("run", "yeast.yaml", "--address", ray.address, "--as", "spread")
+    storage = f"file://{tmp_path}/kept"
+    driver = start(None, tmp_path, *arguments, RAY_AUTH_MODE="disabled", GENOTUNE_STORAGE=storage)
     yield driver, nodes
     kill_session(driver.pid)
     driver.wait()

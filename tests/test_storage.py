@@ -9,22 +9,12 @@ import pytest
 
 from genotune.errors import HaltError
 from genotune.storage import Storage, TornError, sizes_in, storage_at
-from s3_server import S3, refusing_server
+from s3_server import refusing_server
 
 
 @pytest.fixture
-def s3(monkeypatch):
-    with S3(monkeypatch) as s3:
-        s3.make_bucket("box")
-        yield s3
-
-
-@pytest.fixture(params=["folder", "s3"])
-def storage(request, tmp_path, s3):
-    """A place that nobody has written to."""
-    if request.param == "folder":
-        return Storage(str(tmp_path / "kept" / "sweep"), patience_s=0)
-    return Storage("s3://box/kept/sweep", patience_s=0)
+def storage(place):
+    return place
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import signal
 import pytest
 
 from genotune.journal import read_state
-from s3_server import S3
 from sweeps import (
     assert_nothing_is_left_of,
     assert_record_is_complete,
@@ -26,13 +25,6 @@ LONG = (
     ("{kind: asha, max_epochs: 4, reduction_factor: 2}", "{kind: none, max_epochs: 30}"),
     ("trials: 5", "trials: 2"),
 )
-
-
-@pytest.fixture
-def s3(monkeypatch):
-    with S3(monkeypatch) as s3:
-        s3.make_bucket("box")
-        yield s3
 
 
 @pytest.fixture(scope="module")
